@@ -1,0 +1,2 @@
+//! The bundled iSCSI target.
+fn main() {}

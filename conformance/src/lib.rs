@@ -1,0 +1,1 @@
+//! Bundled target, real-target labs and conformance tests of the initiator.

@@ -1,0 +1,1 @@
+//! Protocol data units (RFC 7143, section 11).

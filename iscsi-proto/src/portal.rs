@@ -1,0 +1,1 @@
+//! Target portals and their text form (RFC 7143, section 13.8).

@@ -1,0 +1,1 @@
+//! SCSI commands and data (SAM, SPC, SBC). Knows nothing of iSCSI.

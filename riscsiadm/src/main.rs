@@ -1,0 +1,2 @@
+//! An iscsiadm-like tool on a user-space iSCSI initiator.
+fn main() {}
