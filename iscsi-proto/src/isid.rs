@@ -106,10 +106,7 @@ impl FromStr for Isid {
     type Err = IsidError;
 
     fn from_str(text: &str) -> Result<Self, IsidError> {
-        let digits = text
-            .strip_prefix("0x")
-            .or_else(|| text.strip_prefix("0X"))
-            .unwrap_or(text);
+        let digits = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")).unwrap_or(text);
         let wrong = || IsidError(text.chars().take(32).collect());
         if digits.len() != 12 || !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
             return Err(wrong());
@@ -163,14 +160,7 @@ mod tests {
 
     #[test]
     fn text_that_is_not_twelve_digits_is_refused() {
-        for text in [
-            "",
-            "0x",
-            "0x80123456000",
-            "0x8012345600011",
-            "0x80123456000g",
-            "+80123456001",
-        ] {
+        for text in ["", "0x", "0x80123456000", "0x8012345600011", "0x80123456000g", "+80123456001"] {
             assert!(text.parse::<Isid>().is_err(), "{text}");
         }
         assert_eq!("00023D000001".parse(), Ok(Isid([0, 2, 0x3d, 0, 0, 1])));

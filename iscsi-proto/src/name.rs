@@ -103,9 +103,7 @@ pub enum NameError {
         found: String,
     },
     /// An `iqn.` name whose naming authority is no reversed domain name.
-    #[error(
-        "after its date, an iqn name has a reversed domain name without empty labels, not `{found}`"
-    )]
+    #[error("after its date, an iqn name has a reversed domain name without empty labels, not `{found}`")]
     Authority {
         /// What stands there.
         found: String,
@@ -130,10 +128,7 @@ impl IscsiName {
         check_length(&normal)?;
         check_structure(&normal)?;
         let written = (*normal != *text && normal.eq_ignore_ascii_case(text)).then(|| text.into());
-        Ok(Self {
-            normal: normal.into(),
-            written,
-        })
+        Ok(Self { normal: normal.into(), written })
     }
 
     /// The normal form: compare, look up and print this.
@@ -241,16 +236,10 @@ fn prepare(text: &str) -> Result<Cow<'_, str>, NameError> {
     let normal = fold(text);
     for (position, character) in normal.char_indices() {
         if prohibited(character) {
-            return Err(NameError::Character {
-                character,
-                position,
-            });
+            return Err(NameError::Character { character, position });
         }
         if tables::bidi_r_or_al(character) {
-            return Err(NameError::RightToLeft {
-                character,
-                position,
-            });
+            return Err(NameError::RightToLeft { character, position });
         }
     }
     if !normal.is_ascii() && *fold(&normal) != *normal {
@@ -307,13 +296,9 @@ fn check_qualified(rest: &str) -> Result<(), NameError> {
     if !is_date(date) {
         return Err(NameError::Date { found: date.into() });
     }
-    let authority = name
-        .split_once(':')
-        .map_or(name, |(authority, _)| authority);
+    let authority = name.split_once(':').map_or(name, |(authority, _)| authority);
     if authority.split('.').any(str::is_empty) {
-        return Err(NameError::Authority {
-            found: authority.into(),
-        });
+        return Err(NameError::Authority { found: authority.into() });
     }
     Ok(())
 }
@@ -330,20 +315,11 @@ fn is_date(date: &str) -> bool {
         && month.parse().is_ok_and(|month: u8| months.contains(&month))
 }
 
-fn check_digits(
-    prefix: &'static str,
-    expected: &'static str,
-    counts: &[usize],
-    rest: &str,
-) -> Result<(), NameError> {
+fn check_digits(prefix: &'static str, expected: &'static str, counts: &[usize], rest: &str) -> Result<(), NameError> {
     if counts.contains(&rest.len()) && rest.bytes().all(|digit| digit.is_ascii_hexdigit()) {
         return Ok(());
     }
-    Err(NameError::Digits {
-        prefix,
-        expected,
-        found: rest.into(),
-    })
+    Err(NameError::Digits { prefix, expected, found: rest.into() })
 }
 
 #[cfg(test)]
@@ -355,8 +331,7 @@ mod tests {
     use super::*;
 
     fn name(text: &str) -> IscsiName {
-        text.parse()
-            .unwrap_or_else(|error| panic!("{text}: {error}"))
+        text.parse().unwrap_or_else(|error| panic!("{text}: {error}"))
     }
 
     fn error(text: &str) -> NameError {
@@ -366,15 +341,9 @@ mod tests {
     #[test]
     fn r141_the_examples_of_the_rfc_are_names() {
         for (text, kind) in [
-            (
-                "iqn.2001-04.com.example:storage:diskarrays-sn-a8675309",
-                NameKind::Iqn,
-            ),
+            ("iqn.2001-04.com.example:storage:diskarrays-sn-a8675309", NameKind::Iqn),
             ("iqn.2001-04.com.example", NameKind::Iqn),
-            (
-                "iqn.1993-11.com.disk-vendor:diskarrays.sn.45678",
-                NameKind::Iqn,
-            ),
+            ("iqn.1993-11.com.disk-vendor:diskarrays.sn.45678", NameKind::Iqn),
             ("eui.02004567A425678D", NameKind::Eui),
             ("naa.52004567BA64678D", NameKind::Naa),
             ("naa.62004567BA64678D0123456789ABCDEF", NameKind::Naa),
@@ -392,14 +361,8 @@ mod tests {
         let longest = format!("iqn.2001-04.com.example:{}", "a".repeat(199));
         assert_eq!(longest.len(), 223);
         assert_eq!(name(&longest).as_str(), longest);
-        assert_eq!(
-            error(&format!("{longest}a")),
-            NameError::TooLong { len: 224 }
-        );
-        assert_eq!(
-            error(&"iqn.".repeat(1024)),
-            NameError::TooLong { len: 4096 }
-        );
+        assert_eq!(error(&format!("{longest}a")), NameError::TooLong { len: 224 });
+        assert_eq!(error(&"iqn.".repeat(1024)), NameError::TooLong { len: 4096 });
         assert_eq!(error(""), NameError::Empty);
     }
 
@@ -415,24 +378,11 @@ mod tests {
 
     #[test]
     fn r140_prohibited_characters_are_named_with_their_place() {
-        for character in [
-            '/', '\\', ' ', '\t', '\n', '\0', '\u{7f}', '~', '%', '*', '@', '[', ',', '=',
-            '\u{3002}',
-        ] {
+        for character in ['/', '\\', ' ', '\t', '\n', '\0', '\u{7f}', '~', '%', '*', '@', '[', ',', '=', '\u{3002}'] {
             let text = format!("iqn.2001-04.com.example:a{character}b");
-            assert_eq!(
-                error(&text),
-                NameError::Character {
-                    character,
-                    position: 25
-                },
-                "{text:?}"
-            );
+            assert_eq!(error(&text), NameError::Character { character, position: 25 }, "{text:?}");
         }
-        assert_eq!(
-            error("iqn.2001-04.com.example:a/b").to_string(),
-            "an iSCSI name cannot contain '/' (at byte 25)"
-        );
+        assert_eq!(error("iqn.2001-04.com.example:a/b").to_string(), "an iSCSI name cannot contain '/' (at byte 25)");
     }
 
     #[test]
@@ -440,10 +390,7 @@ mod tests {
         // Full-width solidus, account-of sign (a/c), ideographic space, full-width commercial at.
         for text in ['\u{ff0f}', '\u{2100}', '\u{3000}', '\u{ff20}'] {
             assert!(
-                matches!(
-                    error(&format!("iqn.2001-04.com.example:{text}")),
-                    NameError::Character { .. }
-                ),
+                matches!(error(&format!("iqn.2001-04.com.example:{text}")), NameError::Character { .. }),
                 "{text:?}"
             );
         }
@@ -465,37 +412,22 @@ mod tests {
             '\u{0221}',
         ] {
             assert!(
-                matches!(
-                    error(&format!("iqn.2001-04.com.example:{character}")),
-                    NameError::Character { .. }
-                ),
+                matches!(error(&format!("iqn.2001-04.com.example:{character}")), NameError::Character { .. }),
                 "{character:?}"
             );
         }
         assert!(matches!(
             error("iqn.2001-04.com.example:\u{5d0}"),
-            NameError::RightToLeft {
-                character: '\u{5d0}',
-                position: 24
-            }
+            NameError::RightToLeft { character: '\u{5d0}', position: 24 }
         ));
     }
 
     #[test]
     fn r142_names_are_equal_when_their_normal_forms_are() {
         assert_eq!(name("naa.52004567BA64678D"), name("NAA.52004567ba64678d"));
-        assert_eq!(
-            name("iqn.2001-04.com.example:\u{c4}"),
-            name("iqn.2001-04.com.example:a\u{308}")
-        );
-        assert_eq!(
-            name("iqn.2001-04.com.example:stra\u{df}e"),
-            name("iqn.2001-04.com.example:STRASSE")
-        );
-        assert_eq!(
-            name("iqn.2001-04.com.example:a\u{ad}b").as_str(),
-            "iqn.2001-04.com.example:ab"
-        );
+        assert_eq!(name("iqn.2001-04.com.example:\u{c4}"), name("iqn.2001-04.com.example:a\u{308}"));
+        assert_eq!(name("iqn.2001-04.com.example:stra\u{df}e"), name("iqn.2001-04.com.example:STRASSE"));
+        assert_eq!(name("iqn.2001-04.com.example:a\u{ad}b").as_str(), "iqn.2001-04.com.example:ab");
     }
 
     #[test]
@@ -507,14 +439,10 @@ mod tests {
 
     #[test]
     fn r141_a_date_has_four_and_two_digits_and_a_real_month() {
-        for date in [
-            "2001-00", "2001-13", "201-04", "20011-04", "2001-4", "2001-004", "2001", "2oo1-04",
-            "2001_04", "-",
-        ] {
-            assert_eq!(
-                error(&format!("iqn.{date}.com.example")),
-                NameError::Date { found: date.into() }
-            );
+        for date in
+            ["2001-00", "2001-13", "201-04", "20011-04", "2001-4", "2001-004", "2001", "2oo1-04", "2001_04", "-"]
+        {
+            assert_eq!(error(&format!("iqn.{date}.com.example")), NameError::Date { found: date.into() });
         }
         name("iqn.2001-01.com.example");
         name("iqn.2001-12.com.example");
@@ -522,13 +450,7 @@ mod tests {
 
     #[test]
     fn r141_an_iqn_needs_a_naming_authority() {
-        for text in [
-            "iqn.2001-04",
-            "iqn.2001-04.",
-            "iqn.2001-04.:x",
-            "iqn.2001-04..com",
-            "iqn.2001-04.com.",
-        ] {
+        for text in ["iqn.2001-04", "iqn.2001-04.", "iqn.2001-04.:x", "iqn.2001-04..com", "iqn.2001-04.com."] {
             assert!(matches!(error(text), NameError::Authority { .. }), "{text}");
         }
     }
@@ -536,39 +458,18 @@ mod tests {
     #[test]
     fn r141_eui_and_naa_count_their_digits() {
         for digits in [0, 15, 17, 32] {
-            assert!(
-                matches!(
-                    error(&format!("eui.{}", "a".repeat(digits))),
-                    NameError::Digits { .. }
-                ),
-                "{digits}"
-            );
+            assert!(matches!(error(&format!("eui.{}", "a".repeat(digits))), NameError::Digits { .. }), "{digits}");
         }
         for digits in [0, 15, 17, 31, 33] {
-            assert!(
-                matches!(
-                    error(&format!("naa.{}", "a".repeat(digits))),
-                    NameError::Digits { .. }
-                ),
-                "{digits}"
-            );
+            assert!(matches!(error(&format!("naa.{}", "a".repeat(digits))), NameError::Digits { .. }), "{digits}");
         }
-        assert!(matches!(
-            error("eui.020000023b04050g"),
-            NameError::Digits { .. }
-        ));
+        assert!(matches!(error("eui.020000023b04050g"), NameError::Digits { .. }));
     }
 
     #[test]
     fn r141_other_types_are_refused() {
-        for text in [
-            "disk1",
-            "iqn",
-            ".iqn.2001-04.com.example",
-            "..",
-            "fc.0123456789abcdef",
-            "iqn2001-04.com.example",
-        ] {
+        for text in ["disk1", "iqn", ".iqn.2001-04.com.example", "..", "fc.0123456789abcdef", "iqn2001-04.com.example"]
+        {
             assert_eq!(error(text), NameError::UnknownType, "{text}");
         }
     }

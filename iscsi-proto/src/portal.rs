@@ -174,9 +174,9 @@ impl FromStr for Portal {
         let (host, port) = split_port(text)?;
         let port = match port {
             None => DEFAULT_PORT,
-            Some(text) => parse_number(text)
-                .filter(|&port| port != 0)
-                .ok_or_else(|| PortalError::Port(excerpt(text)))?,
+            Some(text) => {
+                parse_number(text).filter(|&port| port != 0).ok_or_else(|| PortalError::Port(excerpt(text)))?
+            }
         };
         Ok(Self::new(host, port))
     }
@@ -200,10 +200,7 @@ impl fmt::Display for Host {
         match self {
             Self::V4(addr) => addr.fmt(f),
             Self::V6 { addr, zone: None } => addr.fmt(f),
-            Self::V6 {
-                addr,
-                zone: Some(zone),
-            } => write!(f, "{addr}%{zone}"),
+            Self::V6 { addr, zone: Some(zone) } => write!(f, "{addr}%{zone}"),
             Self::Name(name) => f.pad(name),
         }
     }
@@ -251,10 +248,7 @@ fn parse_v6(text: &str) -> Result<Host, PortalError> {
     if let Some(zone) = zone.filter(|zone| !is_label(zone)) {
         return Err(PortalError::Zone(excerpt(zone)));
     }
-    Ok(Host::V6 {
-        addr,
-        zone: zone.map(str::to_owned),
-    })
+    Ok(Host::V6 { addr, zone: zone.map(str::to_owned) })
 }
 
 fn parse_name_or_v4(text: &str) -> Result<Host, PortalError> {
@@ -264,11 +258,7 @@ fn parse_name_or_v4(text: &str) -> Result<Host, PortalError> {
     if let Ok(addr) = text.parse() {
         return Ok(Host::V4(addr));
     }
-    if is_host_name(text) {
-        Ok(Host::Name(text.to_ascii_lowercase()))
-    } else {
-        Err(PortalError::Host(excerpt(text)))
-    }
+    if is_host_name(text) { Ok(Host::Name(text.to_ascii_lowercase())) } else { Err(PortalError::Host(excerpt(text))) }
 }
 
 /// A name of one or more labels, one trailing dot allowed. The last label is not a number: `10.0.0` and `10.0.0.256` are
@@ -277,17 +267,13 @@ fn is_host_name(text: &str) -> bool {
     let name = text.strip_suffix('.').unwrap_or(text);
     let number = |label: &str| label.bytes().all(|byte| byte.is_ascii_digit());
     name.len() <= MAX_HOST_LEN
-        && name
-            .split('.')
-            .all(|label| is_label(label) && !label.starts_with('-'))
+        && name.split('.').all(|label| is_label(label) && !label.starts_with('-'))
         && !name.rsplit('.').next().is_none_or(number)
 }
 
 fn is_label(text: &str) -> bool {
     (1..=MAX_LABEL_LEN).contains(&text.len())
-        && text
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
 }
 
 /// A 16-bit number as the RFC writes it: decimal without leading zeros, or hexadecimal after `0x`.
@@ -313,13 +299,11 @@ mod tests {
     use super::*;
 
     fn portal(text: &str) -> Portal {
-        text.parse()
-            .unwrap_or_else(|error| panic!("{text}: {error}"))
+        text.parse().unwrap_or_else(|error| panic!("{text}: {error}"))
     }
 
     fn address(text: &str) -> TargetAddress {
-        text.parse()
-            .unwrap_or_else(|error| panic!("{text}: {error}"))
+        text.parse().unwrap_or_else(|error| panic!("{text}: {error}"))
     }
 
     #[test]
@@ -347,18 +331,9 @@ mod tests {
     fn r148_the_examples_of_the_rfc_are_addresses() {
         for (text, printed) in [
             ("10.0.0.1:5003,1", "10.0.0.1:5003,1"),
-            (
-                "[1080:0:0:0:8:800:200C:417A],65",
-                "[1080::8:800:200c:417a]:3260,65",
-            ),
-            (
-                "[1080::8:800:200C:417A]:5003,1",
-                "[1080::8:800:200c:417a]:5003,1",
-            ),
-            (
-                "computingcenter.example.com,23",
-                "computingcenter.example.com:3260,23",
-            ),
+            ("[1080:0:0:0:8:800:200C:417A],65", "[1080::8:800:200c:417a]:3260,65"),
+            ("[1080::8:800:200C:417A]:5003,1", "[1080::8:800:200c:417a]:5003,1"),
+            ("computingcenter.example.com,23", "computingcenter.example.com:3260,23"),
         ] {
             assert_eq!(address(text).to_string(), printed, "{text}");
         }
@@ -369,13 +344,8 @@ mod tests {
         assert_eq!(address("10.0.0.1,0").tag, Some(0));
         assert_eq!(address("10.0.0.1,65535").tag, Some(65535));
         assert_eq!(address("10.0.0.1,0xFFFF").tag, Some(65535));
-        for tag in [
-            "", "65536", "-1", "+1", "01", "1,2", " 1", "0x", "0x10000", "0x+1", "x",
-        ] {
-            assert_eq!(
-                format!("10.0.0.1,{tag}").parse::<TargetAddress>(),
-                Err(PortalError::Tag(tag.into()))
-            );
+        for tag in ["", "65536", "-1", "+1", "01", "1,2", " 1", "0x", "0x10000", "0x+1", "x"] {
+            assert_eq!(format!("10.0.0.1,{tag}").parse::<TargetAddress>(), Err(PortalError::Tag(tag.into())));
         }
     }
 
@@ -388,15 +358,9 @@ mod tests {
 
     #[test]
     fn r148_a_port_outside_its_range_is_refused() {
-        for port in [
-            "", "0", "00", "65536", "99999", "-1", "+1", "03260", "3260 ", "http",
-        ] {
+        for port in ["", "0", "00", "65536", "99999", "-1", "+1", "03260", "3260 ", "http"] {
             for host in ["10.0.0.1", "[::1]", "example.com"] {
-                assert_eq!(
-                    format!("{host}:{port}").parse::<Portal>(),
-                    Err(PortalError::Port(port.into())),
-                    "{host}"
-                );
+                assert_eq!(format!("{host}:{port}").parse::<Portal>(), Err(PortalError::Port(port.into())), "{host}");
             }
         }
     }
@@ -412,10 +376,7 @@ mod tests {
             ("[::1]]", PortalError::AfterBracket("]".into())),
             ("[10.0.0.1]", PortalError::Ipv6("10.0.0.1".into())),
             ("1:2:3", PortalError::Ipv6("1:2:3".into())),
-            (
-                "1:2:3:4:5:6:7:8:3260",
-                PortalError::Ipv6("1:2:3:4:5:6:7:8:3260".into()),
-            ),
+            ("1:2:3:4:5:6:7:8:3260", PortalError::Ipv6("1:2:3:4:5:6:7:8:3260".into())),
             ("[fe80::1%]", PortalError::Zone(String::new())),
             ("[fe80::1%../x]", PortalError::Zone("../x".into())),
             ("[fe80::1%eth0%1]", PortalError::Zone("eth0%1".into())),
@@ -448,11 +409,7 @@ mod tests {
             "a@b",
             &label,
         ] {
-            assert_eq!(
-                host.parse::<Portal>(),
-                Err(PortalError::Host(host.into())),
-                "{host:?}"
-            );
+            assert_eq!(host.parse::<Portal>(), Err(PortalError::Host(host.into())), "{host:?}");
         }
         assert!(vec!["a"; 128].join(".").parse::<Portal>().is_err());
         assert!(vec!["a"; 127].join(".").parse::<Portal>().is_ok());
@@ -466,10 +423,7 @@ mod tests {
 
     #[test]
     fn a_host_is_read_alone() {
-        let v6 = Host::V6 {
-            addr: Ipv6Addr::LOCALHOST,
-            zone: None,
-        };
+        let v6 = Host::V6 { addr: Ipv6Addr::LOCALHOST, zone: None };
         assert_eq!("::1".parse(), Ok(v6.clone()));
         assert_eq!("[::1]".parse(), Ok(v6));
         assert_eq!("10.0.0.1".parse(), Ok(Host::V4(Ipv4Addr::new(10, 0, 0, 1))));
@@ -488,10 +442,7 @@ mod tests {
     fn hosts() -> impl Strategy<Value = Host> {
         prop_oneof![
             any::<Ipv4Addr>().prop_map(Host::V4),
-            (
-                any::<Ipv6Addr>(),
-                proptest::option::of("[a-zA-Z0-9_-]{1,15}")
-            )
+            (any::<Ipv6Addr>(), proptest::option::of("[a-zA-Z0-9_-]{1,15}"))
                 .prop_map(|(addr, zone)| Host::V6 { addr, zone }),
             "[a-z][a-z0-9_-]{0,20}(\\.[a-z][a-z0-9-]{0,20}){0,3}".prop_map(Host::Name),
         ]

@@ -179,10 +179,7 @@ impl KeySpec {
 
     /// Whether the acceptor has to answer. Booleans that the offer already decides need no answer in spite of this.
     pub const fn needs_answer(&self) -> bool {
-        !matches!(
-            self.result,
-            ResultFunction::Declarative | ResultFunction::Exchange
-        )
+        !matches!(self.result, ResultFunction::Declarative | ResultFunction::Exchange)
     }
 
     /// The bounds of a numeric key.
@@ -196,9 +193,7 @@ impl KeySpec {
     /// The most bytes that an encoded value can take. Lists have no limit as a whole, only their items.
     pub const fn max_value_len(&self) -> Option<usize> {
         match self.value {
-            ValueKind::List { .. } if matches!(self.result, ResultFunction::Declarative) => {
-                Some(SIMPLE)
-            }
+            ValueKind::List { .. } if matches!(self.result, ResultFunction::Declarative) => Some(SIMPLE),
             ValueKind::List { .. } => None,
             ValueKind::Address => Some(SIMPLE + ADDRESS_EXTRA),
             ValueKind::Binary { max } => Some(2 + 2 * max),
@@ -225,10 +220,7 @@ const LEADING: KeySpec = KeySpec {
 };
 
 /// A leading key about SCSI data, which a discovery session has none of.
-const TRANSFER: KeySpec = KeySpec {
-    irrelevant_in_discovery: true,
-    ..LEADING
-};
+const TRANSFER: KeySpec = KeySpec { irrelevant_in_discovery: true, ..LEADING };
 
 /// A key that says who or where a side is.
 const IDENTITY: KeySpec = KeySpec {
@@ -240,46 +232,24 @@ const IDENTITY: KeySpec = KeySpec {
 };
 
 /// A key that each connection settles for itself.
-const CONNECTION: KeySpec = KeySpec {
-    leading_only: false,
-    scope: Scope::Connection,
-    ..LEADING
-};
+const CONNECTION: KeySpec = KeySpec { leading_only: false, scope: Scope::Connection, ..LEADING };
 
 /// A step of authentication, sent by both sides.
-const SECURITY: KeySpec = KeySpec {
-    result: ResultFunction::Exchange,
-    initiator: Stages::SECURITY,
-    target: Stages::SECURITY,
-    ..CONNECTION
-};
+const SECURITY: KeySpec =
+    KeySpec { result: ResultFunction::Exchange, initiator: Stages::SECURITY, target: Stages::SECURITY, ..CONNECTION };
 
 /// A step of authentication that only initiators send.
-const SECURITY_INITIATOR: KeySpec = KeySpec {
-    target: Stages::NONE,
-    ..SECURITY
-};
+const SECURITY_INITIATOR: KeySpec = KeySpec { target: Stages::NONE, ..SECURITY };
 
 /// A step of authentication that only targets send.
-const SECURITY_TARGET: KeySpec = KeySpec {
-    initiator: Stages::NONE,
-    ..SECURITY
-};
+const SECURITY_TARGET: KeySpec = KeySpec { initiator: Stages::NONE, ..SECURITY };
 
 /// A key that RFC 7143 took out.
-const MARKER: KeySpec = KeySpec {
-    result: ResultFunction::Obsolete,
-    ..CONNECTION
-};
+const MARKER: KeySpec = KeySpec { result: ResultFunction::Obsolete, ..CONNECTION };
 
-const DIGESTS: ValueKind = ValueKind::List {
-    known: &["CRC32C", "None"],
-};
+const DIGESTS: ValueKind = ValueKind::List { known: &["CRC32C", "None"] };
 const OPEN_LIST: ValueKind = ValueKind::List { known: &[] };
-const SEGMENT: ValueKind = ValueKind::Number {
-    min: 512,
-    max: (1 << 24) - 1,
-};
+const SEGMENT: ValueKind = ValueKind::Number { min: 512, max: (1 << 24) - 1 };
 const COUNT: ValueKind = ValueKind::Number { min: 1, max: 65535 };
 const SECONDS: ValueKind = ValueKind::Number { min: 0, max: 3600 };
 const LONG_BINARY: ValueKind = ValueKind::Binary { max: 65536 };
@@ -486,11 +456,7 @@ mod tests {
     use super::*;
 
     fn names(choose: impl Fn(&KeySpec) -> bool) -> Vec<&'static str> {
-        TABLE
-            .iter()
-            .filter(|spec| choose(spec))
-            .map(|spec| spec.name)
-            .collect()
+        TABLE.iter().filter(|spec| choose(spec)).map(|spec| spec.name).collect()
     }
 
     #[test]
@@ -506,14 +472,7 @@ mod tests {
 
     #[test]
     fn r036_key_names_are_case_sensitive() {
-        for name in [
-            "initialr2t",
-            "INITIALR2T",
-            "InitialR2t",
-            "InitialR2T ",
-            "",
-            "ISCSIProtocolLevel",
-        ] {
+        for name in ["initialr2t", "INITIALR2T", "InitialR2t", "InitialR2T ", "", "ISCSIProtocolLevel"] {
             assert_eq!(Key::from_name(name), None, "{name}");
         }
     }
@@ -570,12 +529,7 @@ mod tests {
         );
         assert_eq!(
             names(|spec| spec.allowed(Party::Target, Stage::FullFeature)),
-            [
-                "TargetName",
-                "TargetAlias",
-                "TargetAddress",
-                "MaxRecvDataSegmentLength"
-            ]
+            ["TargetName", "TargetAlias", "TargetAddress", "MaxRecvDataSegmentLength"]
         );
     }
 
@@ -583,12 +537,7 @@ mod tests {
     fn r070_some_keys_have_one_sender() {
         assert_eq!(
             names(|spec| spec.target.is_empty() && spec.scope == Scope::Session),
-            [
-                "SendTargets",
-                "InitiatorName",
-                "InitiatorAlias",
-                "SessionType"
-            ]
+            ["SendTargets", "InitiatorName", "InitiatorAlias", "SessionType"]
         );
         assert_eq!(
             names(|spec| spec.initiator.is_empty() && spec.scope == Scope::Session),
@@ -656,25 +605,12 @@ mod tests {
         );
         assert_eq!(by(ResultFunction::Maximum), ["DefaultTime2Wait"]);
         assert_eq!(by(ResultFunction::And), ["ImmediateData"]);
-        assert_eq!(
-            by(ResultFunction::Or),
-            ["InitialR2T", "DataPDUInOrder", "DataSequenceInOrder"]
-        );
+        assert_eq!(by(ResultFunction::Or), ["InitialR2T", "DataPDUInOrder", "DataSequenceInOrder"]);
         assert_eq!(
             by(ResultFunction::First),
-            [
-                "AuthMethod",
-                "CHAP_A",
-                "SRP_GROUP",
-                "HeaderDigest",
-                "DataDigest",
-                "TaskReporting"
-            ]
+            ["AuthMethod", "CHAP_A", "SRP_GROUP", "HeaderDigest", "DataDigest", "TaskReporting"]
         );
-        assert_eq!(
-            by(ResultFunction::Obsolete),
-            ["OFMarker", "IFMarker", "OFMarkInt", "IFMarkInt"]
-        );
+        assert_eq!(by(ResultFunction::Obsolete), ["OFMarker", "IFMarker", "OFMarkInt", "IFMarkInt"]);
     }
 
     #[test]

@@ -99,10 +99,7 @@ pub struct TextBuffer {
 impl Pair {
     /// A pair of a key and a value.
     pub fn new(key: impl Into<String>, value: impl Into<String>) -> Self {
-        Self {
-            key: key.into(),
-            value: value.into(),
-        }
+        Self { key: key.into(), value: value.into() }
     }
 }
 
@@ -144,20 +141,14 @@ pub fn parse(bytes: &[u8]) -> Result<Vec<Pair>, TextError> {
 /// Whether `name` has the form of a key. `#` is not in the grammar of the RFC, but in one of its keys.
 pub fn is_key(name: &str) -> bool {
     name.len() <= MAX_KEY_LEN
-        && (name.starts_with(|first: char| first.is_ascii_uppercase())
-            || Key::from_name(name).is_some())
-        && name
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b".-+@_#".contains(&byte))
+        && (name.starts_with(|first: char| first.is_ascii_uppercase()) || Key::from_name(name).is_some())
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-+@_#".contains(&byte))
 }
 
 impl TextBuffer {
     /// An empty buffer that takes no more than `limit` bytes for one logical text.
     pub const fn new(limit: usize) -> Self {
-        Self {
-            bytes: Vec::new(),
-            limit,
-        }
+        Self { bytes: Vec::new(), limit }
     }
 
     /// Adds the data segment of one PDU. `continued` is its C bit; the pairs come out once it is clear.
@@ -236,11 +227,7 @@ fn check_length(key: &str, value: &str) -> Result<(), TextError> {
         Err(TextError::ValueTooLong { key, len, limit })
     };
     known.spec().max_value_len().map_or_else(
-        || {
-            value
-                .split(',')
-                .try_for_each(|item| check(item.len(), MAX_SIMPLE_LEN))
-        },
+        || value.split(',').try_for_each(|item| check(item.len(), MAX_SIMPLE_LEN)),
         |limit| check(value.len(), limit),
     )
 }
@@ -252,11 +239,7 @@ mod tests {
     use super::*;
 
     fn pairs(text: &[u8]) -> Vec<(String, String)> {
-        parse(text)
-            .unwrap_or_else(|error| panic!("{error}"))
-            .into_iter()
-            .map(|pair| (pair.key, pair.value))
-            .collect()
+        parse(text).unwrap_or_else(|error| panic!("{error}")).into_iter().map(|pair| (pair.key, pair.value)).collect()
     }
 
     fn pair(key: &str, value: &str) -> (String, String) {
@@ -265,15 +248,8 @@ mod tests {
 
     #[test]
     fn r035_every_pair_ends_with_one_nul() {
-        let bytes = encode([
-            ("InitialR2T", "No"),
-            ("TargetAlias", ""),
-            ("DataDigest", "CRC32C,None"),
-        ]);
-        assert_eq!(
-            bytes,
-            b"InitialR2T=No\0TargetAlias=\0DataDigest=CRC32C,None\0"
-        );
+        let bytes = encode([("InitialR2T", "No"), ("TargetAlias", ""), ("DataDigest", "CRC32C,None")]);
+        assert_eq!(bytes, b"InitialR2T=No\0TargetAlias=\0DataDigest=CRC32C,None\0");
         assert_eq!(encode::<&str, &str>([]), b"");
     }
 
@@ -290,128 +266,65 @@ mod tests {
 
     #[test]
     fn r035_an_empty_pair_before_another_is_refused() {
-        assert_eq!(
-            parse(b"A=1\0\0B=2\0"),
-            Err(TextError::EmptyPair { offset: 4 })
-        );
+        assert_eq!(parse(b"A=1\0\0B=2\0"), Err(TextError::EmptyPair { offset: 4 }));
         assert_eq!(parse(b"\0A=1\0"), Err(TextError::EmptyPair { offset: 0 }));
     }
 
     #[test]
     fn r042_the_value_is_everything_after_the_first_equals_sign() {
-        assert_eq!(
-            pairs(b"TargetAlias=a=b=\0CHAP_N==\0"),
-            [pair("TargetAlias", "a=b="), pair("CHAP_N", "=")]
-        );
-        assert_eq!(
-            parse(b"A=1\0InitialR2T\0"),
-            Err(TextError::NoValue { offset: 4 })
-        );
+        assert_eq!(pairs(b"TargetAlias=a=b=\0CHAP_N==\0"), [pair("TargetAlias", "a=b="), pair("CHAP_N", "=")]);
+        assert_eq!(parse(b"A=1\0InitialR2T\0"), Err(TextError::NoValue { offset: 4 }));
     }
 
     #[test]
     fn r043_a_key_has_63_characters_and_a_capital_first() {
         let longest = "K".repeat(63);
-        assert_eq!(
-            pairs(format!("{longest}=v\0").as_bytes()),
-            [pair(&longest, "v")]
-        );
-        for key in [
-            "",
-            "key",
-            "1Key",
-            "-Key",
-            " Key",
-            "Key ",
-            "K/y",
-            "K\u{e9}y",
-            "K:y",
-            &"K".repeat(64),
-        ] {
+        assert_eq!(pairs(format!("{longest}=v\0").as_bytes()), [pair(&longest, "v")]);
+        for key in ["", "key", "1Key", "-Key", " Key", "Key ", "K/y", "K\u{e9}y", "K:y", &"K".repeat(64)] {
             let error = parse(format!("{key}=v\0").as_bytes()).unwrap_err();
-            assert!(
-                matches!(error, TextError::Key { offset: 0, .. }),
-                "{key}: {error}"
-            );
+            assert!(matches!(error, TextError::Key { offset: 0, .. }), "{key}: {error}");
         }
         let error = parse(&[b"K".repeat(1 << 20).as_slice(), b"=v\0"].concat()).unwrap_err();
         assert!(error.to_string().len() < 200);
-        assert_eq!(
-            pairs(b"X-com.example.a+b@c_d=1\0"),
-            [pair("X-com.example.a+b@c_d", "1")]
-        );
-        assert_eq!(
-            pairs(b"X#NodeArchitecture=x\0"),
-            [pair("X#NodeArchitecture", "x")]
-        );
-        assert_eq!(
-            pairs(b"iSCSIProtocolLevel=1\0"),
-            [pair("iSCSIProtocolLevel", "1")]
-        );
+        assert_eq!(pairs(b"X-com.example.a+b@c_d=1\0"), [pair("X-com.example.a+b@c_d", "1")]);
+        assert_eq!(pairs(b"X#NodeArchitecture=x\0"), [pair("X#NodeArchitecture", "x")]);
+        assert_eq!(pairs(b"iSCSIProtocolLevel=1\0"), [pair("iSCSIProtocolLevel", "1")]);
     }
 
     #[test]
     fn r044_a_simple_value_has_255_bytes() {
         let longest = "a".repeat(255);
-        assert_eq!(
-            pairs(format!("TargetAlias={longest}\0").as_bytes()),
-            [pair("TargetAlias", &longest)]
-        );
+        assert_eq!(pairs(format!("TargetAlias={longest}\0").as_bytes()), [pair("TargetAlias", &longest)]);
         assert_eq!(
             parse(format!("TargetAlias=a{longest}\0").as_bytes()),
-            Err(TextError::ValueTooLong {
-                key: "TargetAlias".into(),
-                len: 256,
-                limit: 255
-            })
+            Err(TextError::ValueTooLong { key: "TargetAlias".into(), len: 256, limit: 255 })
         );
         let list = format!("HeaderDigest={longest},{longest},None\0");
         assert!(parse(list.as_bytes()).is_ok());
         let list = format!("HeaderDigest=None,{longest}a\0");
-        assert!(matches!(
-            parse(list.as_bytes()),
-            Err(TextError::ValueTooLong { len: 256, .. })
-        ));
+        assert!(matches!(parse(list.as_bytes()), Err(TextError::ValueTooLong { len: 256, .. })));
         let challenge = format!("CHAP_C=0x{}\0", "00".repeat(1024));
         assert!(parse(challenge.as_bytes()).is_ok());
         let challenge = format!("CHAP_C=0x{}\0", "00".repeat(1025));
-        assert!(matches!(
-            parse(challenge.as_bytes()),
-            Err(TextError::ValueTooLong { .. })
-        ));
+        assert!(matches!(parse(challenge.as_bytes()), Err(TextError::ValueTooLong { .. })));
     }
 
     #[test]
     fn r041_private_keys_may_be_long() {
         let text = format!("X-com.example.long={}\0", "a".repeat(60_000));
-        let read = TextBuffer::default()
-            .push(text.as_bytes(), false)
-            .unwrap()
-            .unwrap();
+        let read = TextBuffer::default().push(text.as_bytes(), false).unwrap().unwrap();
         assert_eq!(read[0].value.len(), 60_000);
     }
 
     #[test]
     fn r050_values_are_utf8() {
-        assert_eq!(
-            parse(b"TargetAlias=\xff\xfe\0"),
-            Err(TextError::NotUtf8 {
-                key: "TargetAlias".into()
-            })
-        );
-        assert_eq!(
-            Pair::new("TargetAlias", "a\u{1b}[2J").to_string(),
-            "TargetAlias=a\\u{1b}[2J"
-        );
+        assert_eq!(parse(b"TargetAlias=\xff\xfe\0"), Err(TextError::NotUtf8 { key: "TargetAlias".into() }));
+        assert_eq!(Pair::new("TargetAlias", "a\u{1b}[2J").to_string(), "TargetAlias=a\\u{1b}[2J");
     }
 
     #[test]
     fn r037_pairs_may_be_split_at_every_byte() {
-        let text = encode([
-            ("TargetAlias", "Ger\u{e4}t"),
-            ("InitialR2T", "No"),
-            ("MaxBurstLength", "4096"),
-        ]);
+        let text = encode([("TargetAlias", "Ger\u{e4}t"), ("InitialR2T", "No"), ("MaxBurstLength", "4096")]);
         let whole = parse(&text).unwrap();
         for first in 1..text.len() {
             for second in first..text.len() {
@@ -432,19 +345,10 @@ mod tests {
         let mut buffer = TextBuffer::new(8);
         assert_eq!(buffer.push(b"ABCD", true), Ok(None));
         assert_eq!(buffer.push(b"=123", true), Ok(None));
-        assert_eq!(
-            buffer.push(b"\0", false),
-            Err(TextError::TooLong { limit: 8 })
-        );
+        assert_eq!(buffer.push(b"\0", false), Err(TextError::TooLong { limit: 8 }));
         assert!(!buffer.is_pending());
-        assert_eq!(
-            buffer.push(b"ABCD=12\0", false),
-            Ok(Some(vec![Pair::new("ABCD", "12")]))
-        );
-        assert_eq!(
-            buffer.push(b"ABCD=123\0", false),
-            Err(TextError::TooLong { limit: 8 })
-        );
+        assert_eq!(buffer.push(b"ABCD=12\0", false), Ok(Some(vec![Pair::new("ABCD", "12")])));
+        assert_eq!(buffer.push(b"ABCD=123\0", false), Err(TextError::TooLong { limit: 8 }));
     }
 
     #[test]
