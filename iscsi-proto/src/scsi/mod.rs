@@ -1,1 +1,7 @@
-//! SCSI commands and data (SAM, SPC, SBC). Knows nothing of iSCSI.
+//! SCSI commands and data (SAM-5, SPC-5, SBC-4). Knows nothing of iSCSI.
+
+mod lun;
+mod status;
+
+pub use lun::{Lun, LunError};
+pub use status::Status;
