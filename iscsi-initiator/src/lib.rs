@@ -1,1 +1,3 @@
 //! A user-space iSCSI initiator.
+
+pub mod core;

@@ -1,0 +1,7 @@
+//! Protocol state without IO: no socket, no clock, no task. Time and bytes are passed in.
+
+pub mod misbehaved;
+pub mod params;
+
+pub use misbehaved::PeerMisbehaved;
+pub use params::{DigestOffer, Negotiated, Offer, TaskReporting};
