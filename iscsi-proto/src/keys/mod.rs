@@ -17,6 +17,7 @@
 mod table;
 
 pub mod text;
+pub mod value;
 
 pub use table::{Key, KeySpec, Party, ResultFunction, Scope, Stage, Stages, TABLE, ValueKind};
 
