@@ -16,6 +16,7 @@
 
 mod table;
 
+pub mod negotiate;
 pub mod text;
 pub mod value;
 
