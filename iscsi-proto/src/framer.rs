@@ -247,8 +247,8 @@ fn ahs(mut head: Bytes, len: usize) -> Bytes {
 
 /// Appends a whole PDU: header with its lengths set, AHS, digests, data and padding.
 ///
-/// `ahs` must be padded already. This copies the data; a driver that writes large segments sends
-/// them from where they are.
+/// `ahs` must be padded already, and `data` no longer than [`MAX_DATA_SEGMENT`](crate::pdu::MAX_DATA_SEGMENT). This
+/// copies the data; a driver that writes large segments sends them from where they are.
 pub fn encode_frame(
     header: Header,
     ahs: &[u8],
