@@ -1,3 +1,8 @@
 //! A user-space iSCSI initiator.
 
 pub mod core;
+#[cfg(feature = "tokio")]
+mod driver;
+
+#[cfg(feature = "tokio")]
+pub use driver::Connection;
