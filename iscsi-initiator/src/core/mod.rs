@@ -4,6 +4,7 @@ pub mod chap;
 pub mod misbehaved;
 pub mod params;
 pub mod secret;
+pub mod targets;
 
 pub use misbehaved::PeerMisbehaved;
 pub use params::{DigestOffer, Negotiated, Offer, TaskReporting};
