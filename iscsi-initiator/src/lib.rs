@@ -1,3 +1,4 @@
 //! A user-space iSCSI initiator.
 
 pub mod core;
+pub mod url;
