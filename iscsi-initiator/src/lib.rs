@@ -2,3 +2,9 @@
 
 pub mod core;
 pub mod url;
+
+#[cfg(feature = "tokio")]
+mod driver;
+
+#[cfg(feature = "tokio")]
+pub use driver::Connection;
