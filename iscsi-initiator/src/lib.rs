@@ -1,6 +1,7 @@
 //! A user-space iSCSI initiator.
 
 pub mod core;
+pub mod url;
 
 #[cfg(feature = "tokio")]
 mod config;

@@ -1,13 +1,16 @@
 //! Protocol state without IO: no socket, no clock, no task. Time and bytes are passed in.
 
+pub mod chap;
 pub mod command;
 pub mod error;
 pub mod event;
 pub mod misbehaved;
 pub mod params;
 pub mod payload;
+pub mod secret;
 pub mod session;
 pub mod stats;
+pub mod targets;
 
 mod queue;
 mod task;
