@@ -39,7 +39,7 @@ pub enum IsidFormat {
 
 /// Why a text is not an ISID.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("`{0}` is not an ISID: it takes 12 hexadecimal digits, with or without 0x before them")]
+#[error("{0:?} is not an ISID: it takes 12 hexadecimal digits, with or without 0x before them")]
 pub struct IsidError(String);
 
 impl Isid {
@@ -163,6 +163,8 @@ mod tests {
         for text in ["", "0x", "0x80123456000", "0x8012345600011", "0x80123456000g", "+80123456001"] {
             assert!(text.parse::<Isid>().is_err(), "{text}");
         }
+        let error = "\u{1b}[2J".repeat(99).parse::<Isid>().unwrap_err().to_string();
+        assert!(error.starts_with("\"\\u{1b}[2J") && error.len() < 400, "{error}");
         assert_eq!("00023D000001".parse(), Ok(Isid([0, 2, 0x3d, 0, 0, 1])));
     }
 

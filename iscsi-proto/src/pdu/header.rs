@@ -216,6 +216,15 @@ impl Header {
         self
     }
 
+    /// Refuses data in a PDU that has no data segment.
+    #[inline]
+    pub(crate) const fn without_data(&self, section: &'static str) -> Result<(), PduError> {
+        if self.data_len() == 0 {
+            return Ok(());
+        }
+        Err(PduError::Inconsistent { rule: "this PDU carries no data", section })
+    }
+
     // Offsets are constants of this crate that fit 48 bytes; no value of the wire reaches them.
     #[allow(clippy::indexing_slicing)]
     const fn word(&self, at: usize) -> u32 {

@@ -48,6 +48,9 @@ impl Stage {
 
 /// Current stage and, with the T bit, the next one.
 fn stages(flags: u8) -> Result<(Stage, Option<Stage>), PduError> {
+    if flags & TRANSIT != 0 && flags & CONTINUE != 0 {
+        return Err(PduError::Inconsistent { rule: "C and T exclude each other", section: "11.12.2" });
+    }
     let next = (flags & TRANSIT != 0).then(|| Stage::from_bits("NSG", flags)).transpose()?;
     Ok((Stage::from_bits("CSG", flags >> 2)?, next))
 }

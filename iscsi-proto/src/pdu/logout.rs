@@ -48,6 +48,7 @@ impl LogoutRequest {
         let (_, reason, (), itt, cid, (), cmd_sn, exp_stat_sn) = header.parse(Opcode::LogoutRequest, |input| {
             (skip::<1>, be_u8, skip::<14>, itt, be_u16, skip::<2>, serial, serial).parse(input)
         })?;
+        header.without_data("11.14.2")?;
         let reason = match reason & 0x7f {
             0 => LogoutReason::CloseSession,
             1 => LogoutReason::CloseConnection,
@@ -105,6 +106,7 @@ impl LogoutResponse {
             .parse(Opcode::LogoutResponse, |input| {
                 (skip::<2>, be_u8, skip::<13>, itt, skip::<4>, numbering, skip::<4>, be_u16, be_u16).parse(input)
             })?;
+        header.without_data("11.15.2")?;
         let result = match result {
             0 => LogoutResult::Closed,
             1 => LogoutResult::CidNotFound,

@@ -38,6 +38,7 @@ impl R2t {
     pub fn parse(header: &Header) -> Result<Self, PduError> {
         let (_, lun, itt, ttt, numbering, r2t_sn, offset, length) = header
             .parse(Opcode::R2t, |input| (skip::<8>, lun, itt, ttt, numbering, serial, be_u32, be_u32).parse(input))?;
+        header.without_data("11.8.1")?;
         if ttt.is_reserved() {
             return Err(PduError::ReservedValue { field: "Target Transfer Tag", value: ttt.0, section: "11.8.5" });
         }

@@ -56,6 +56,7 @@ impl Snack {
                 (skip::<1>, be_u8, skip::<6>, lun, itt, be_u32, skip::<4>, serial, skip::<8>, serial, be_u32)
                     .parse(input)
             })?;
+        header.without_data("11.2.1.6")?;
         let kind = match kind & 0x0f {
             0 => SnackType::Data,
             1 => SnackType::Status,

@@ -86,6 +86,7 @@ impl TaskRequest {
             .parse(Opcode::TaskRequest, |input| {
                 (be_u8, be_u8, skip::<6>, lun, itt, be_u32, serial, serial, serial, serial).parse(input)
             })?;
+        header.without_data("11.5.2")?;
         Ok(Self {
             immediate: header.immediate(),
             function: TaskFunction::from_code(function & 0x7f)?,
@@ -166,6 +167,7 @@ impl TaskResponse {
         let (_, result, (), information, (), itt, (), numbering) = header.parse(Opcode::TaskResponse, |input| {
             (skip::<2>, be_u8, skip::<5>, array, skip::<5>, itt, skip::<4>, numbering).parse(input)
         })?;
+        header.without_data("11.6.2")?;
         Ok(Self { result: TaskResult::from_code(result)?, information, itt, numbering })
     }
 

@@ -10,6 +10,7 @@
 //!              15 .. 17 sense key specific
 //! ```
 
+use std::borrow::Cow;
 use std::fmt;
 
 use nom::Parser;
@@ -144,7 +145,7 @@ impl Sense {
     }
 
     /// What T10 calls the condition.
-    pub fn text(&self) -> String {
+    pub fn text(&self) -> Cow<'static, str> {
         asc::text(self.asc, self.ascq)
     }
 
