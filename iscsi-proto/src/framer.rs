@@ -7,7 +7,8 @@
 //!
 //! [`Framing`] knows the rules and holds no bytes; [`Framer`] adds a buffer. Every length is checked
 //! against [`FrameLimits`] before memory is set aside for it, and the header digest is checked before
-//! any field but the AHS length, which tells where the digest is, is believed.
+//! any field is believed. The one exception is the AHS length on the target's side: it tells where the
+//! digest is. Where no AHS may be, the digest has one place.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
@@ -108,28 +109,23 @@ impl Framing {
     #[inline]
     pub fn head(self, bytes: &[u8]) -> Result<Option<(Header, Layout)>, FrameError> {
         let Some(header) = Header::read(bytes) else { return Ok(None) };
-        let ahs = header.ahs_len();
-        if ahs != 0 && !self.ahs_allowed(&header) {
-            return Err(FrameError::UnexpectedAhs);
-        }
+        let ahs = if self.limits.allow_ahs { header.ahs_len() } else { 0 };
         let mut head = BHS_LEN + ahs;
         if self.limits.header_digest {
-            let Some((covered, received)) =
-                bytes.get(..head + DIGEST_LEN).and_then(<[u8]>::split_last_chunk::<DIGEST_LEN>)
-            else {
+            if !check_head(bytes, head)? {
                 return Ok(None);
-            };
-            let (received, computed) = (u32::from_le_bytes(*received), digest::crc32c(covered));
-            if received != computed {
-                return Err(FrameError::HeaderDigest { received, computed });
             }
             head += DIGEST_LEN;
-        } else if bytes.len() < head {
-            return Ok(None);
+        }
+        if header.ahs_len() != 0 && !self.ahs_allowed(&header) {
+            return Err(FrameError::UnexpectedAhs);
         }
         let (len, limit) = (header.data_len(), self.limits.max_data);
         if len > limit {
             return Err(FrameError::DataTooLong { len, limit });
+        }
+        if bytes.len() < head {
+            return Ok(None);
         }
         let data = len as usize;
         let digest = if self.limits.data_digest && data != 0 { DIGEST_LEN } else { 0 };
@@ -156,6 +152,16 @@ impl Framing {
     fn ahs_allowed(self, header: &Header) -> bool {
         self.limits.allow_ahs && header.opcode() == Ok(Opcode::ScsiCommand)
     }
+}
+
+/// Compares the digest behind a head of `len` bytes; false while it is incomplete.
+fn check_head(bytes: &[u8], len: usize) -> Result<bool, FrameError> {
+    let Some((covered, received)) = bytes.get(..len + DIGEST_LEN).and_then(<[u8]>::split_last_chunk::<DIGEST_LEN>)
+    else {
+        return Ok(false);
+    };
+    let (received, computed) = (u32::from_le_bytes(*received), digest::crc32c(covered));
+    if received == computed { Ok(true) } else { Err(FrameError::HeaderDigest { received, computed }) }
 }
 
 /// One PDU with its data.
@@ -241,8 +247,8 @@ fn ahs(mut head: Bytes, len: usize) -> Bytes {
 
 /// Appends a whole PDU: header with its lengths set, AHS, digests, data and padding.
 ///
-/// `ahs` must be padded already. This copies the data; a driver that writes large segments sends
-/// them from where they are.
+/// `ahs` must be padded already, and `data` no longer than [`MAX_DATA_SEGMENT`](crate::pdu::MAX_DATA_SEGMENT). This
+/// copies the data; a driver that writes large segments sends them from where they are.
 pub fn encode_frame(
     header: Header,
     ahs: &[u8],

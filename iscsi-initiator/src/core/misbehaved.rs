@@ -47,6 +47,13 @@ rules! {
         /// The tag.
         itt: Itt,
     } "the target answered task {itt}, which does not exist" "4.2.5.3";
+    /// A PDU for a task of another kind.
+    WrongTask {
+        /// The tag.
+        itt: Itt,
+        /// What came.
+        opcode: Opcode,
+    } "the target sent {opcode:?} for task {itt}, which is not of that kind" "4.2.5.3";
     /// A status number that skips one: a response was lost.
     StatusGap {
         /// What was due.
@@ -54,4 +61,88 @@ rules! {
         /// What came.
         received: Serial,
     } "the target skipped from StatSN {expected} to {received}" "4.2.2.2";
+    /// A PDU that has no data segment came with one.
+    UnexpectedData {
+        /// The opcode.
+        opcode: Opcode,
+    } "the target sent {opcode:?} with a data segment" "11";
+    /// A Data-In PDU is missing.
+    DataGap {
+        /// What was due.
+        expected: Serial,
+        /// What came.
+        received: Serial,
+    } "the target skipped from DataSN {expected} to {received}" "4.2.2.4";
+    /// Data that does not continue where the last ended, although DataPDUInOrder is in force.
+    DataOffset {
+        /// Bytes received so far.
+        expected: u32,
+        /// Where the data would go.
+        received: u32,
+    } "data for offset {received} came where offset {expected} was due" "11.7.6";
+    /// Data beyond the end of what the command can take.
+    DataBeyondEnd {
+        /// Where it starts.
+        offset: u32,
+        /// Its length.
+        length: u32,
+        /// The Expected Data Transfer Length.
+        limit: usize,
+    } "{length} bytes for offset {offset} came for a command that takes {limit}" "11.7.6";
+    /// More Data-In PDUs without data than any command needs.
+    EmptyData "the target sends one Data-In PDU without data after the other" "11.7.7";
+    /// An R2T number that skips one.
+    R2tGap {
+        /// What was due.
+        expected: Serial,
+        /// What came.
+        received: Serial,
+    } "the target skipped from R2TSN {expected} to {received}" "4.2.2.4";
+    /// An R2T that reaches beyond what the command writes.
+    R2tBeyondEnd {
+        /// Where it starts.
+        offset: u32,
+        /// Its length.
+        length: u32,
+        /// The Expected Data Transfer Length.
+        limit: usize,
+    } "an R2T for {length} bytes at offset {offset} came for a command that writes {limit}" "11.8";
+    /// An R2T for more than MaxBurstLength.
+    R2tTooLong {
+        /// Its length.
+        length: u32,
+        /// MaxBurstLength.
+        limit: u32,
+    } "an R2T for {length} bytes exceeds MaxBurstLength {limit}" "11.8.4";
+    /// An R2T that goes back, although DataSequenceInOrder is in force.
+    R2tBackwards {
+        /// Where it starts.
+        offset: u32,
+        /// Where the last sequence ended.
+        end: usize,
+    } "an R2T for offset {offset} came after data up to {end} was asked for" "11.8";
+    /// More R2Ts than MaxOutstandingR2T allows.
+    TooManyR2ts {
+        /// MaxOutstandingR2T.
+        limit: u16,
+    } "the target has more than {limit} R2Ts outstanding for one task" "13.17";
+    /// A PDU names another logical unit than its task does.
+    WrongLun {
+        /// The tag.
+        itt: Itt,
+    } "the target named another LUN than that of task {itt}" "4.2.5.3";
+    /// A reject that does not hold the header it rejects.
+    ShortReject "the target rejected a PDU without its header" "11.17";
+    /// A text response that ends an exchange that this side has not ended, or goes on without a tag.
+    TextSequence "the target broke the sequence of a text exchange" "11.11";
+    /// An answer to SendTargets or to another text request without an end.
+    TextTooLong {
+        /// The limit in bytes.
+        limit: usize,
+    } "the target sent more than {limit} bytes of text" "6.1";
+    /// A NOP-In with the tag of a task that is no ping.
+    UnknownPing {
+        /// The tag.
+        itt: Itt,
+    } "the target answered ping {itt}, which was not sent" "11.19";
 }

@@ -16,7 +16,9 @@
 
 mod table;
 
+pub mod negotiate;
 pub mod text;
+pub mod value;
 
 pub use table::{Key, KeySpec, Party, ResultFunction, Scope, Stage, Stages, TABLE, ValueKind};
 

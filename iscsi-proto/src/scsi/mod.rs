@@ -1,7 +1,37 @@
 //! SCSI commands and data (SAM-5, SPC-5, SBC-4). Knows nothing of iSCSI.
+//!
+//! One file per family, the command together with the data that it moves. A command is a plain struct that
+//! [`Command`] parses from a CDB and encodes into one; data has `parse(&[u8])` and an `encode` that builds it whole,
+//! for the caller to cut to the allocation length. Reserved bits are zero when encoding and ignored when parsing;
+//! reserved code values are errors where something hangs on them.
 
+mod asc;
+mod capacity;
+mod cdb;
+mod command;
+mod error;
+mod inquiry;
+mod key;
 mod lun;
+mod luns;
+mod medium;
+mod sense;
 mod status;
+mod transfer;
+mod unit;
+mod wire;
 
+pub use asc::text as asc_text;
+pub use capacity::{Capacity, Protection, ReadCapacity16};
+pub use cdb::{Cdb, CdbError};
+pub use command::{Command, DataPhase};
+pub use error::DataError;
+pub use inquiry::{DeviceType, Inquiry, InquiryData, Peripheral, Qualifier};
+pub use key::SenseKey;
 pub use lun::{Lun, LunError};
+pub use luns::{LunList, ReportLuns};
+pub use medium::{ByteCheck, CompareAndWrite, SyncCache, Verify, WriteSame};
+pub use sense::{FieldPointer, Sense, Specific};
 pub use status::Status;
+pub use transfer::{Form, Transfer};
+pub use unit::{RequestSense, StartStop};

@@ -1,0 +1,211 @@
+//! Any command: from bytes and to bytes.
+
+use super::capacity::ReadCapacity16;
+use super::cdb::{Cdb, CdbError};
+use super::inquiry::Inquiry;
+use super::luns::ReportLuns;
+use super::medium::{ByteCheck, CompareAndWrite, SyncCache, Verify, WriteSame};
+use super::transfer::Transfer;
+use super::unit::{RequestSense, StartStop};
+
+const NACA: u8 = 0x04;
+
+/// A command that this crate knows.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[non_exhaustive]
+pub enum Command {
+    /// TEST UNIT READY.
+    TestUnitReady,
+    /// REQUEST SENSE.
+    RequestSense(RequestSense),
+    /// INQUIRY.
+    Inquiry(Inquiry),
+    /// REPORT LUNS.
+    ReportLuns(ReportLuns),
+    /// READ CAPACITY(10).
+    ReadCapacity10,
+    /// READ CAPACITY(16).
+    ReadCapacity16(ReadCapacity16),
+    /// READ(6), (10), (12) or (16).
+    Read(Transfer),
+    /// WRITE(6), (10), (12) or (16).
+    Write(Transfer),
+    /// VERIFY(10), (12) or (16).
+    Verify(Verify),
+    /// WRITE AND VERIFY(10), (12) or (16).
+    WriteAndVerify(Verify),
+    /// SYNCHRONIZE CACHE(10) or (16).
+    SyncCache(SyncCache),
+    /// WRITE SAME(10) or (16).
+    WriteSame(WriteSame),
+    /// COMPARE AND WRITE.
+    CompareAndWrite(CompareAndWrite),
+    /// START STOP UNIT.
+    StartStop(StartStop),
+}
+
+/// Which way the data of a command goes, and how many bytes that are at most.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum DataPhase {
+    /// No data.
+    None,
+    /// From the device.
+    In(u64),
+    /// To the device.
+    Out(u64),
+}
+
+impl Command {
+    /// Parses a CDB. Bytes behind the length of its operation code are ignored, as are reserved bits.
+    ///
+    /// The NACA bit is refused, as by every device server whose INQUIRY data has NormACA zero.
+    pub fn parse(bytes: &[u8]) -> Result<Self, CdbError> {
+        let cdb = Cdb::read_from(bytes)?;
+        let command = Self::parse_known(&cdb)?;
+        match cdb.control() {
+            (byte, control) if control & NACA != 0 => Err(CdbError::Field { byte, bit: Some(2) }),
+            _ => Ok(command),
+        }
+    }
+
+    fn parse_known(cdb: &Cdb) -> Result<Self, CdbError> {
+        Ok(match cdb.opcode() {
+            0x00 => Self::TestUnitReady,
+            0x03 => Self::RequestSense(RequestSense::parse(cdb)?),
+            0x08 | 0x28 | 0xa8 | 0x88 => Self::Read(Transfer::parse(cdb)?),
+            0x0a | 0x2a | 0xaa | 0x8a => Self::Write(Transfer::parse(cdb)?),
+            0x12 => Self::Inquiry(Inquiry::parse(cdb)?),
+            0x1b => Self::StartStop(StartStop::parse(cdb)?),
+            0x25 => Self::ReadCapacity10,
+            0x2e | 0xae | 0x8e => Self::WriteAndVerify(Verify::parse_write(cdb)?),
+            0x2f | 0xaf | 0x8f => Self::Verify(Verify::parse_verify(cdb)?),
+            0x35 | 0x91 => Self::SyncCache(SyncCache::parse(cdb)?),
+            0x41 | 0x93 => Self::WriteSame(WriteSame::parse(cdb)?),
+            0x89 => Self::CompareAndWrite(CompareAndWrite::parse(cdb)?),
+            0x9e => Self::parse_service_action_in(cdb)?,
+            0xa0 => Self::ReportLuns(ReportLuns::parse(cdb)?),
+            other => return Err(CdbError::Opcode(other)),
+        })
+    }
+
+    fn parse_service_action_in(cdb: &Cdb) -> Result<Self, CdbError> {
+        match cdb.service_action() {
+            0x10 => ReadCapacity16::parse(cdb).map(Self::ReadCapacity16),
+            _ => Err(CdbError::SERVICE_ACTION),
+        }
+    }
+
+    /// The CDB of this command.
+    #[inline]
+    pub const fn encode(&self) -> Cdb {
+        match self {
+            Self::TestUnitReady => Cdb::new(0x00),
+            Self::RequestSense(command) => command.encode(),
+            Self::Inquiry(command) => command.encode(),
+            Self::ReportLuns(command) => command.encode(),
+            Self::ReadCapacity10 => Cdb::new(0x25),
+            Self::ReadCapacity16(command) => command.encode(),
+            Self::Read(command) => command.encode_read(),
+            Self::Write(command) => command.encode_write(),
+            Self::Verify(command) => command.encode_verify(),
+            Self::WriteAndVerify(command) => command.encode_write(),
+            Self::SyncCache(command) => command.encode(),
+            Self::WriteSame(command) => command.encode(),
+            Self::CompareAndWrite(command) => command.encode(),
+            Self::StartStop(command) => command.encode(),
+        }
+    }
+
+    /// How much data moves on a unit with blocks of `block_len` bytes without protection information.
+    ///
+    /// Where the command has an allocation length, that is the answer: the device may send less.
+    pub fn data_phase(&self, block_len: u32) -> DataPhase {
+        let bytes = |blocks: u32| u64::from(blocks) * u64::from(block_len);
+        match *self {
+            Self::TestUnitReady
+            | Self::SyncCache(_)
+            | Self::StartStop(_)
+            | Self::WriteSame(WriteSame { no_data: true, .. }) => DataPhase::None,
+            Self::RequestSense(RequestSense { allocation, .. }) => DataPhase::In(allocation.into()),
+            Self::Inquiry(Inquiry { allocation, .. }) => DataPhase::In(allocation.into()),
+            Self::ReportLuns(ReportLuns { allocation, .. }) | Self::ReadCapacity16(ReadCapacity16 { allocation }) => {
+                DataPhase::In(allocation.into())
+            }
+            Self::ReadCapacity10 => DataPhase::In(8),
+            Self::Read(command) => DataPhase::In(bytes(command.blocks)),
+            Self::Write(command) => DataPhase::Out(bytes(command.blocks)),
+            Self::Verify(command) => match command.check {
+                ByteCheck::Medium => DataPhase::None,
+                ByteCheck::Compare => DataPhase::Out(bytes(command.blocks)),
+                ByteCheck::CompareOne => DataPhase::Out(bytes(1)),
+            },
+            Self::WriteAndVerify(command) => DataPhase::Out(bytes(command.blocks)),
+            Self::WriteSame(_) => DataPhase::Out(bytes(1)),
+            Self::CompareAndWrite(command) => DataPhase::Out(bytes(u32::from(command.blocks) * 2)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_with_a_command_is_told_apart() {
+        let field = |byte, bit| Err(CdbError::Field { byte, bit });
+        for (bytes, result) in [
+            (&[0u8; 6][..], Ok(Command::TestUnitReady)),
+            (&[0; 5], Err(CdbError::Truncated)),
+            (&[], Err(CdbError::Truncated)),
+            (&[0x1f; 16], Err(CdbError::Opcode(0x1f))),
+            (&[0x7f; 16], Err(CdbError::Opcode(0x7f))),
+            (&[0xff; 16], Err(CdbError::Opcode(0xff))),
+            (&[0, 0, 0, 0, 0, 0xfb], Ok(Command::TestUnitReady)),
+            (&[0, 0, 0, 0, 0, 0x04], field(5, Some(2))),
+            (&[0x25, 0, 0, 0, 0, 0, 0, 0, 0, 0x04], field(9, Some(2))),
+            (&[0x9e, 0x1f, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], field(1, Some(4))),
+        ] {
+            assert_eq!(Command::parse(bytes), result, "{bytes:02x?}");
+        }
+    }
+
+    ///
+    #[test]
+    fn r219_the_data_phase_is_the_real_transfer_size() {
+        let verify = |check| Verify { check, ..Verify::new(0, 7) };
+        for (command, phase) in [
+            (Command::TestUnitReady, DataPhase::None),
+            (Command::Inquiry(Inquiry { page: None, allocation: 0xffff }), DataPhase::In(0xffff)),
+            (Command::ReadCapacity10, DataPhase::In(8)),
+            (Command::Read(Transfer::new(0, u32::MAX)), DataPhase::In(0xffff_ffff << 9)),
+            (Command::Write(Transfer::new(5, 3)), DataPhase::Out(1536)),
+            (Command::Verify(verify(ByteCheck::Medium)), DataPhase::None),
+            (Command::Verify(verify(ByteCheck::Compare)), DataPhase::Out(7 * 512)),
+            (Command::Verify(verify(ByteCheck::CompareOne)), DataPhase::Out(512)),
+            (Command::WriteAndVerify(verify(ByteCheck::Medium)), DataPhase::Out(7 * 512)),
+            (Command::WriteSame(WriteSame::new(0, 9)), DataPhase::Out(512)),
+            (Command::WriteSame(WriteSame { no_data: true, ..WriteSame::new(0, 9) }), DataPhase::None),
+            (
+                Command::CompareAndWrite(CompareAndWrite { blocks: 255, ..CompareAndWrite::default() }),
+                DataPhase::Out(510 * 512),
+            ),
+        ] {
+            assert_eq!(command.data_phase(512), phase, "{command:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn r301_what_parses_encodes_to_the_same_command(opcode: u8, rest in prop::collection::vec(any::<u8>(), 0..20)) {
+            let bytes = [&[opcode], &rest[..]].concat();
+            if let Ok(command) = Command::parse(&bytes) {
+                let cdb = command.encode();
+                prop_assert_eq!(cdb.as_bytes().len(), Cdb::read_from(&bytes).unwrap().as_bytes().len());
+                prop_assert_eq!(Command::parse(cdb.as_bytes()), Ok(command));
+                prop_assert_eq!(Command::parse(&cdb.as_padded()), Ok(command));
+            }
+        }
+    }
+}
