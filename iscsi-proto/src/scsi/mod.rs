@@ -19,6 +19,7 @@ mod sense;
 mod status;
 mod transfer;
 mod unit;
+mod vpd;
 mod wire;
 
 pub use asc::text as asc_text;
@@ -35,3 +36,7 @@ pub use sense::{FieldPointer, Sense, Specific};
 pub use status::Status;
 pub use transfer::{Form, Transfer};
 pub use unit::{RequestSense, StartStop};
+pub use vpd::{
+    Association, BlockLimits, Designation, Designator, DeviceId, MediumInfo, Provisioning, ProvisioningType, Rotation,
+    SupportedPages, UnitSerial, vpd_len,
+};
