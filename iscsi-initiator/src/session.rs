@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use iscsi_proto::isid::Isid;
+use iscsi_proto::keys::Key;
 use iscsi_proto::name::IscsiName;
 use iscsi_proto::pdu::{TaskFunction, TaskResult};
 use iscsi_proto::portal::{Portal, PortalGroupTag};
@@ -14,6 +15,7 @@ use iscsi_proto::scsi::{Inquiry, InquiryData, Lun as LunNumber, LunList, ReportL
 use tokio::sync::broadcast;
 
 use crate::core::command::{Command, Finished, Request, Response};
+use crate::core::login::Authentication;
 use crate::core::{CommandError, ConnectionError, Event, Negotiated, Stats};
 use crate::driver::mailbox::{Mailbox, Pending};
 use crate::lun::{Lun, Retry};
@@ -54,6 +56,10 @@ pub struct Info {
     pub tsih: u16,
     /// The portal group, if the target named it.
     pub portal_group: Option<PortalGroupTag>,
+    /// How both sides proved who they are.
+    pub authentication: Authentication,
+    /// Keys that the target should have answered in login and did not.
+    pub unanswered: Vec<Key>,
     /// The values in force.
     pub negotiated: Negotiated,
 }
