@@ -11,7 +11,7 @@ use iscsi_proto::keys::Key;
 use iscsi_proto::name::IscsiName;
 use iscsi_proto::pdu::{TaskFunction, TaskResult};
 use iscsi_proto::portal::{Portal, PortalGroupTag};
-use iscsi_proto::scsi::{Inquiry, InquiryData, Lun as LunNumber, LunList, ReportLuns, Sense, Status};
+use iscsi_proto::scsi::{Inquiry, InquiryData, Lun as LunNumber, LunList, ReportLuns, Sense, Status, vpd_len};
 use tokio::sync::broadcast;
 
 use crate::core::command::{Command, Finished, Request, Response};
@@ -68,8 +68,8 @@ pub struct Info {
 #[derive(Debug)]
 pub struct Events(broadcast::Receiver<Event>);
 
-/// How many times REPORT LUNS is asked again with more room.
-const LUN_LIST_ROUNDS: usize = 4;
+/// How many times data of unknown length is asked for, each time with more room.
+const ROUNDS: usize = 4;
 /// Room for a first REPORT LUNS: 2047 logical units.
 const LUN_LIST: u32 = 16 * 1024;
 /// Room for standard INQUIRY data.
@@ -115,7 +115,7 @@ impl Session {
     /// The logical units that the target has for this initiator, in its order (REPORT LUNS).
     pub async fn luns(&self) -> Result<Vec<LunNumber>, CommandError> {
         let mut allocation = LUN_LIST;
-        for _ in 0..LUN_LIST_ROUNDS {
+        for _ in 0..ROUNDS {
             let command = ReportLuns { select: ReportLuns::ADDRESSABLE, allocation };
             let data = self.read_data(LunNumber::ZERO, command.encode(), allocation as usize).await?;
             let list = LunList::parse(&data).map_err(|error| malformed("REPORT LUNS", &error))?;
@@ -132,6 +132,23 @@ impl Session {
         let command = Inquiry { page: None, allocation: INQUIRY };
         let data = self.read_data(lun, command.encode(), INQUIRY.into()).await?;
         InquiryData::parse(&data).map_err(|error| malformed("INQUIRY", &error))
+    }
+
+    /// A page of vital product data, as it came (INQUIRY with EVPD).
+    pub async fn vital_product_data(&self, lun: LunNumber, page: u8) -> Result<BytesMut, CommandError> {
+        let mut allocation = INQUIRY;
+        for _ in 0..ROUNDS {
+            let command = Inquiry { page: Some(page), allocation };
+            let data = self.read_data(lun, command.encode(), allocation.into()).await?;
+            if data.get(1) != Some(&page) {
+                return Err(malformed("INQUIRY", &format!("another page than {page:#04x}")));
+            }
+            match vpd_len(&data).and_then(|whole| u16::try_from(whole).ok()) {
+                Some(whole) if whole > allocation => allocation = whole,
+                _ => return Ok(data),
+            }
+        }
+        Err(malformed("INQUIRY", &"the page grows faster than it can be read"))
     }
 
     /// Opens a logical unit of a block device: asks for its size, block size, limits and identity.

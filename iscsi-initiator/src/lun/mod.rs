@@ -7,7 +7,7 @@ mod transfer;
 use std::fmt;
 use std::sync::Arc;
 
-use iscsi_proto::scsi::{Capacity, InquiryData, Lun as LunNumber};
+use iscsi_proto::scsi::{BlockLimits, Capacity, DeviceId, InquiryData, Lun as LunNumber, MediumInfo, Provisioning};
 
 use crate::core::CommandError;
 use crate::session::Session;
@@ -34,8 +34,19 @@ struct Unit {
     number: LunNumber,
     inquiry: InquiryData,
     capacity: Capacity,
+    pages: Pages,
     /// The most blocks that one command may move.
     max_blocks: u32,
+}
+
+/// The vital product data that the unit has.
+#[derive(Debug)]
+struct Pages {
+    serial: Option<String>,
+    identity: Option<DeviceId>,
+    limits: Option<BlockLimits>,
+    medium: Option<MediumInfo>,
+    provisioning: Option<Provisioning>,
 }
 
 impl Lun {
@@ -67,6 +78,31 @@ impl Lun {
     /// What it says of itself (INQUIRY).
     pub fn inquiry(&self) -> &InquiryData {
         &self.unit.inquiry
+    }
+
+    /// Its serial number, if it has one (VPD page 80h).
+    pub fn serial(&self) -> Option<&str> {
+        self.unit.pages.serial.as_deref()
+    }
+
+    /// All its identifiers, and those of the port and the target it is reached by (VPD page 83h).
+    pub fn identity(&self) -> Option<&DeviceId> {
+        self.unit.pages.identity.as_ref()
+    }
+
+    /// Limits of commands, if it has any (VPD page B0h). They are in blocks.
+    pub fn limits(&self) -> Option<&BlockLimits> {
+        self.unit.pages.limits.as_ref()
+    }
+
+    /// What medium it is on (VPD page B1h).
+    pub fn medium(&self) -> Option<&MediumInfo> {
+        self.unit.pages.medium.as_ref()
+    }
+
+    /// How its blocks are provisioned (VPD page B2h).
+    pub fn provisioning(&self) -> Option<&Provisioning> {
+        self.unit.pages.provisioning.as_ref()
     }
 
     /// The session that it was opened in.

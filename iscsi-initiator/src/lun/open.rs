@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
-use iscsi_proto::scsi::{Capacity, Cdb, Command as Scsi, Lun as LunNumber, Qualifier, ReadCapacity16, SenseKey};
+use iscsi_proto::scsi::{
+    BlockLimits, Capacity, Cdb, Command as Scsi, DataError, DeviceId, Lun as LunNumber, MediumInfo, Provisioning,
+    Qualifier, ReadCapacity16, SenseKey, SupportedPages, UnitSerial,
+};
 
-use super::{Lun, Unit};
+use super::{Lun, Pages, Unit};
 use crate::core::{Command, CommandError};
 use crate::session::{Session, good, malformed};
 
@@ -26,8 +29,51 @@ impl Lun {
         }
         be_ready(&session, number).await?;
         let capacity = read_capacity(&session, number).await?;
-        let max_blocks = (MAX_TRANSFER / capacity.block_len).max(1);
-        Ok(Self { session, unit: Arc::new(Unit { number, inquiry, capacity, max_blocks }) })
+        let pages = read_pages(&session, number).await?;
+        let mut max_blocks = (MAX_TRANSFER / capacity.block_len).max(1);
+        if let Some(limit) = pages.limits.map(|limits| limits.max_transfer).filter(|limit| *limit != 0) {
+            max_blocks = max_blocks.min(limit);
+        }
+        Ok(Self { session, unit: Arc::new(Unit { number, inquiry, capacity, pages, max_blocks }) })
+    }
+}
+
+/// Reads the vital product data that the unit has and this crate knows.
+async fn read_pages(session: &Session, lun: LunNumber) -> Result<Pages, CommandError> {
+    let supported = read_page(session, lun, SupportedPages::CODE, SupportedPages::parse).await?;
+    let has = |code| supported.as_ref().is_some_and(|pages| pages.contains(code));
+    let (serial, identity, limits, medium, provisioning) = tokio::try_join!(
+        read_page_if(has(UnitSerial::CODE), session, lun, UnitSerial::CODE, UnitSerial::parse),
+        read_page_if(has(DeviceId::CODE), session, lun, DeviceId::CODE, DeviceId::parse),
+        read_page_if(has(BlockLimits::CODE), session, lun, BlockLimits::CODE, BlockLimits::parse),
+        read_page_if(has(MediumInfo::CODE), session, lun, MediumInfo::CODE, MediumInfo::parse),
+        read_page_if(has(Provisioning::CODE), session, lun, Provisioning::CODE, Provisioning::parse),
+    )?;
+    Ok(Pages { serial: serial.map(|serial| serial.0), identity, limits, medium, provisioning })
+}
+
+async fn read_page_if<T>(
+    there: bool,
+    session: &Session,
+    lun: LunNumber,
+    code: u8,
+    parse: fn(&[u8]) -> Result<T, DataError>,
+) -> Result<Option<T>, CommandError> {
+    if there { read_page(session, lun, code, parse).await } else { Ok(None) }
+}
+
+/// A page; `None` if the unit does not have it, or has nonsense in it: none is needed to read and write.
+async fn read_page<T>(
+    session: &Session,
+    lun: LunNumber,
+    code: u8,
+    parse: fn(&[u8]) -> Result<T, DataError>,
+) -> Result<Option<T>, CommandError> {
+    match session.vital_product_data(lun, code).await {
+        Ok(data) => Ok(parse(&data).ok()),
+        Err(CommandError::Malformed { .. }) => Ok(None),
+        Err(CommandError::Sense(sense)) if sense.key == SenseKey::IllegalRequest => Ok(None),
+        Err(error) => Err(error),
     }
 }
 
