@@ -12,9 +12,14 @@ mod command;
 mod error;
 mod inquiry;
 mod key;
+mod lba;
 mod lun;
 mod luns;
 mod medium;
+mod mode;
+mod opcodes;
+mod ports;
+mod reservation;
 mod sense;
 mod status;
 mod transfer;
@@ -29,9 +34,17 @@ pub use command::{Command, DataPhase};
 pub use error::DataError;
 pub use inquiry::{DeviceType, Inquiry, InquiryData, Peripheral, Qualifier};
 pub use key::SenseKey;
+pub use lba::{GetLbaStatus, LbaExtent, LbaRange, LbaState, LbaStatus, Unmap, UnmapList};
 pub use lun::{Lun, LunError};
 pub use luns::{LunList, ReportLuns};
 pub use medium::{ByteCheck, CompareAndWrite, SyncCache, Verify, WriteSame};
+pub use mode::{BlockDescriptor, Caching, Control, ModeData, ModePage, ModeSelect, ModeSense, PageControl};
+pub use opcodes::{OpcodeEntry, OpcodeList, OpcodeQuery, OpcodeReport, ReportOpcodes, Support, Timeouts};
+pub use ports::{AccessState, PortGroup, PortGroups, ReportPortGroups};
+pub use reservation::{
+    KeyList, MoveList, Registrant, RegistrantList, ReservationReport, ReservationType, ReserveCapabilities, ReserveIn,
+    ReserveInAction, ReserveOut, ReserveOutAction, ReserveOutList, TransportId,
+};
 pub use sense::{FieldPointer, Sense, Specific};
 pub use status::Status;
 pub use transfer::{Form, Transfer};
