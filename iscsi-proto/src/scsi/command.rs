@@ -160,6 +160,48 @@ impl Command {
         }
     }
 
+    /// What the standard calls it, with the length of the form that [`Command::encode`] takes.
+    pub const fn name(&self) -> &'static str {
+        match (self, self.encode().byte_len()) {
+            (Self::TestUnitReady, _) => "TEST UNIT READY",
+            (Self::RequestSense(_), _) => "REQUEST SENSE",
+            (Self::Inquiry(_), _) => "INQUIRY",
+            (Self::ReportLuns(_), _) => "REPORT LUNS",
+            (Self::ReadCapacity10, _) => "READ CAPACITY(10)",
+            (Self::ReadCapacity16(_), _) => "READ CAPACITY(16)",
+            (Self::Read(_), 6) => "READ(6)",
+            (Self::Read(_), 10) => "READ(10)",
+            (Self::Read(_), 12) => "READ(12)",
+            (Self::Read(_), _) => "READ(16)",
+            (Self::Write(_), 6) => "WRITE(6)",
+            (Self::Write(_), 10) => "WRITE(10)",
+            (Self::Write(_), 12) => "WRITE(12)",
+            (Self::Write(_), _) => "WRITE(16)",
+            (Self::Verify(_), 10) => "VERIFY(10)",
+            (Self::Verify(_), 12) => "VERIFY(12)",
+            (Self::Verify(_), _) => "VERIFY(16)",
+            (Self::WriteAndVerify(_), 10) => "WRITE AND VERIFY(10)",
+            (Self::WriteAndVerify(_), 12) => "WRITE AND VERIFY(12)",
+            (Self::WriteAndVerify(_), _) => "WRITE AND VERIFY(16)",
+            (Self::SyncCache(_), 10) => "SYNCHRONIZE CACHE(10)",
+            (Self::SyncCache(_), _) => "SYNCHRONIZE CACHE(16)",
+            (Self::WriteSame(_), 10) => "WRITE SAME(10)",
+            (Self::WriteSame(_), _) => "WRITE SAME(16)",
+            (Self::CompareAndWrite(_), _) => "COMPARE AND WRITE",
+            (Self::Unmap(_), _) => "UNMAP",
+            (Self::GetLbaStatus(_), _) => "GET LBA STATUS",
+            (Self::ModeSense(_), 6) => "MODE SENSE(6)",
+            (Self::ModeSense(_), _) => "MODE SENSE(10)",
+            (Self::ModeSelect(_), 6) => "MODE SELECT(6)",
+            (Self::ModeSelect(_), _) => "MODE SELECT(10)",
+            (Self::StartStop(_), _) => "START STOP UNIT",
+            (Self::ReserveIn(_), _) => "PERSISTENT RESERVE IN",
+            (Self::ReserveOut(_), _) => "PERSISTENT RESERVE OUT",
+            (Self::ReportOpcodes(_), _) => "REPORT SUPPORTED OPERATION CODES",
+            (Self::ReportPortGroups(_), _) => "REPORT TARGET PORT GROUPS",
+        }
+    }
+
     /// How much data moves on a unit with blocks of `block_len` bytes without protection information.
     ///
     /// Where the command has an allocation length, that is the answer: the device may send less.
@@ -223,6 +265,24 @@ mod tests {
         }
     }
 
+    #[test]
+    fn names_tell_the_form() {
+        use crate::scsi::Form;
+        let read = |form| Command::Read(Transfer { form, ..Transfer::new(0, 1) });
+        for (command, name) in [
+            (read(Form::Six), "READ(6)"),
+            (read(Form::Ten), "READ(10)"),
+            (read(Form::Twelve), "READ(12)"),
+            (read(Form::Sixteen), "READ(16)"),
+            (Command::Write(Transfer::new(1 << 40, 1)), "WRITE(16)"),
+            (Command::SyncCache(SyncCache::ALL), "SYNCHRONIZE CACHE(10)"),
+            (Command::ModeSense(ModeSense::new(8)), "MODE SENSE(6)"),
+            (Command::ModeSense(ModeSense { allocation: 256, ..ModeSense::new(8) }), "MODE SENSE(10)"),
+        ] {
+            assert_eq!(command.name(), name);
+        }
+    }
+
     ///
     #[test]
     fn r219_the_data_phase_is_the_real_transfer_size() {
@@ -231,6 +291,12 @@ mod tests {
             (Command::TestUnitReady, DataPhase::None),
             (Command::Inquiry(Inquiry { page: None, allocation: 0xffff }), DataPhase::In(0xffff)),
             (Command::ReadCapacity10, DataPhase::In(8)),
+            (Command::RequestSense(RequestSense { descriptors: false, allocation: 252 }), DataPhase::In(252)),
+            (Command::ReportLuns(ReportLuns { select: 0, allocation: u32::MAX }), DataPhase::In(0xffff_ffff)),
+            (Command::ReadCapacity16(ReadCapacity16 { allocation: 32 }), DataPhase::In(32)),
+            (Command::Unmap(Unmap { length: 24, ..Unmap::default() }), DataPhase::Out(24)),
+            (Command::ModeSelect(ModeSelect { length: 12, ..ModeSelect::default() }), DataPhase::Out(12)),
+            (Command::SyncCache(SyncCache::new(0, 9)), DataPhase::None),
             (Command::Read(Transfer::new(0, u32::MAX)), DataPhase::In(0xffff_ffff << 9)),
             (Command::Write(Transfer::new(5, 3)), DataPhase::Out(1536)),
             (Command::Verify(verify(ByteCheck::Medium)), DataPhase::None),

@@ -3,7 +3,19 @@
 //! One file per family, the command together with the data that it moves. A command is a plain struct that
 //! [`Command`] parses from a CDB and encodes into one; data has `parse(&[u8])` and an `encode` that builds it whole,
 //! for the caller to cut to the allocation length. Reserved bits are zero when encoding and ignored when parsing;
-//! reserved code values are errors where something hangs on them.
+//! reserved code values are errors where something hangs on them. The rest of this is one unit asked for its size:
+//!
+//! ```
+//! use iscsi_proto::scsi::{Capacity, Command, DataPhase, ReadCapacity16};
+//!
+//! let command = Command::ReadCapacity16(ReadCapacity16 { allocation: 32 });
+//! assert_eq!(command.encode().to_string(), "9e 10 00 00 00 00 00 00 00 00 00 00 00 20 00 00");
+//! assert_eq!(command.data_phase(512), DataPhase::In(32));
+//!
+//! let answer = Capacity::new(2048, 512).encode16();
+//! assert_eq!(Capacity::parse16(&answer)?.bytes(), 1 << 20);
+//! # Ok::<(), iscsi_proto::scsi::DataError>(())
+//! ```
 
 mod asc;
 mod capacity;

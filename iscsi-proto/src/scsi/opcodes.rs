@@ -324,7 +324,9 @@ mod tests {
         }
 
         #[test]
-        fn every_list_round_trips(entries in prop::collection::vec(any::<(u8, Option<u16>, u16, Option<(u8, u32, u32)>)>(), 0..9)) {
+        fn every_list_round_trips(
+            entries in prop::collection::vec(any::<(u8, Option<u16>, u16, Option<(u8, u32, u32)>)>(), 0..9),
+        ) {
             let timeouts = |(specific, nominal, recommended)| Timeouts { specific, nominal, recommended };
             let entry = |(opcode, action, cdb_len, times): (u8, Option<u16>, u16, Option<_>)| {
                 OpcodeEntry { opcode, action, cdb_len, timeouts: times.map(timeouts) }

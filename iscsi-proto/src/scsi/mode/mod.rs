@@ -218,7 +218,9 @@ impl ModeData {
         self.pages.iter().find_map(Control::from_page)
     }
 
-    /// The data that MODE SENSE(6), or (10) if `ten`, returns. A length that does not fit its field is the greatest that does.
+    /// The data that MODE SENSE(6), or (10) if `ten`, returns.
+    ///
+    /// A length that does not fit its field is the greatest that does.
     pub fn encode(&self, ten: bool) -> Vec<u8> {
         let mut out = self.encode_select(ten);
         let flags = bit(self.write_protected, WP) | bit(self.dpofua, DPOFUA);

@@ -56,7 +56,8 @@ impl ModePage {
 ///
 /// Offsets count from byte 2 of the page, the first behind its header.
 macro_rules! page {
-    ($(#[$doc:meta])* $name:ident $code:literal $len:literal $($at:literal $mask:literal $get:ident $set:ident $bit_doc:literal;)+) => {
+    ($(#[$doc:meta])* $name:ident $code:literal $len:literal
+     $($at:literal $mask:literal $get:ident $set:ident $bit_doc:literal;)+) => {
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, Hash, Debug)]
         pub struct $name(Vec<u8>);

@@ -5,7 +5,8 @@
 //! reservation   0 .. 3 generation   4 .. 7 length   8 .. 15 key   21 scope(4) type(4)
 //! capabilities  0 .. 1 length   2 RLR_C . . CRH SIP_C ATP_C . PTPL_C   3 TMV ALLOW(3) . . . PTPL_A   4 .. 5 type mask
 //! full status   0 .. 3 generation   4 .. 7 length   8 .. for each registration:
-//!               0 .. 7 key   12 ALL_TG_PT R_HOLDER   13 scope(4) type(4)   18 .. 19 port   20 .. 23 length   24 .. TransportID
+//!               0 .. 7 key   12 ALL_TG_PT R_HOLDER   13 scope(4) type(4)   18 .. 19 port
+//!               20 .. 23 length   24 .. TransportID
 //! ```
 
 use nom::bytes::complete::take;
