@@ -271,6 +271,9 @@ mod tests {
         assert_eq!(LbaStatus::parse(&bytes), Ok(status.clone()));
         assert_eq!(status.end(), Some(0x118));
         assert_eq!(LbaStatus::parse(&bytes[..39]).unwrap().0, status.0[..1]);
+        let mut shorter = bytes;
+        shorter[3] = 35;
+        assert_eq!(LbaStatus::parse(&shorter).unwrap().0, status.0[..1]);
         assert_eq!(LbaStatus::parse(&bytes[..8]).unwrap().end(), None);
         assert_eq!(LbaStatus::parse(&bytes[..7]), Err(DataError::Truncated { what: STATUS }));
         assert!(status.0[1].state.is_hole() && !status.0[0].state.is_hole());

@@ -282,6 +282,9 @@ mod tests {
         for len in 12..bytes.len() {
             assert_eq!(OpcodeList::parse(&bytes[..len]).unwrap().commands, list.commands[..1], "{len}");
         }
+        let mut shorter = bytes;
+        shorter[3] = 27;
+        assert_eq!(OpcodeList::parse(&shorter).unwrap().commands, list.commands[..1]);
         assert_eq!(OpcodeList::parse(&bytes[..3]), Err(DataError::Truncated { what: ALL }));
     }
 

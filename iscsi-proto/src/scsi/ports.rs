@@ -244,6 +244,9 @@ mod tests {
             for len in 4..bytes.len() {
                 assert_eq!(PortGroups::parse(&bytes[..len]).unwrap().groups, [], "{len}");
             }
+            let mut shorter = bytes;
+            shorter[3] -= 1;
+            assert_eq!(PortGroups::parse(&shorter).unwrap().groups, []);
         }
         assert_eq!(PortGroups::parse(&[0; 3]), Err(DataError::Truncated { what: WHAT }));
     }

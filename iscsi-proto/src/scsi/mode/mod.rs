@@ -328,6 +328,12 @@ mod tests {
         }
     }
 
+    #[test]
+    fn the_short_form_has_no_long_descriptors() {
+        let Ok(Command::ModeSense(sense)) = Command::parse(&[0x1a, 0x10, 8, 0, 4, 0]) else { panic!() };
+        assert!(!sense.long_descriptors && !sense.ten && !sense.no_descriptors);
+    }
+
     fn data() -> ModeData {
         ModeData {
             write_protected: true,

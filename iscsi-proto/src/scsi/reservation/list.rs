@@ -158,6 +158,8 @@ mod tests {
         assert_eq!((bytes.len(), &bytes[20..28]), (76, &[0x0c, 0, 0, 0, 0, 0, 0, 48][..]));
         assert_eq!(ReserveOutList::parse(&bytes), Ok(list));
         assert_eq!(ReserveOutList::parse(&bytes[..75]), Err(DataError::Truncated { what: LIST }));
+        let longer = [&bytes[..], &[0]].concat();
+        assert_eq!(ReserveOutList::parse(&longer), Err(DataError::Truncated { what: LIST }));
         let mut half = bytes[..40].to_vec();
         half[27] = 12;
         assert!(matches!(ReserveOutList::parse(&half), Err(DataError::Invalid { value: 12, .. })));

@@ -278,6 +278,9 @@ mod tests {
         assert!(!list.is_cut());
         let cut = KeyList::parse(&bytes[..23]).unwrap();
         assert_eq!((cut.is_cut(), &cut.keys[..]), (true, &[0x0102][..]));
+        let mut shorter = bytes;
+        shorter[7] = 15;
+        assert_eq!(KeyList::parse(&shorter).unwrap().keys, [0x0102]);
         assert_eq!(KeyList::parse(&bytes[..7]), Err(DataError::Truncated { what: KEYS }));
     }
 
@@ -350,6 +353,10 @@ mod tests {
             let cut = RegistrantList::parse(&bytes[..len]).unwrap();
             assert!(cut.cut && cut.registrants[..] == list.registrants[..cut.registrants.len()], "{len}");
         }
+        let mut shorter = bytes.clone();
+        shorter[7] -= 1;
+        let cut = RegistrantList::parse(&shorter).unwrap();
+        assert_eq!((cut.cut, &cut.registrants[..]), (true, &list.registrants[..1]));
         let mut unknown = bytes;
         unknown[8 + 13] = 9;
         assert!(matches!(RegistrantList::parse(&unknown), Err(DataError::Invalid { value: 9, .. })));
