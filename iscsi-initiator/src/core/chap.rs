@@ -108,8 +108,7 @@ pub enum AuthError {
 
 /// The random part of one login: from it our challenge is made, if the target has to prove itself.
 ///
-/// Not `Clone`, so that no challenge is sent twice.
-#[derive(Debug)]
+/// Not `Clone`, so that no challenge is sent twice, and not printed, so that none is known beforehand.
 pub struct Nonce {
     identifier: u8,
     challenge: [u8; MAX_CHALLENGE],
@@ -129,6 +128,7 @@ pub(super) struct Question {
 }
 
 /// Our challenge to the target. It is remembered as ours until this is dropped.
+#[derive(Debug)]
 pub(super) struct Challenge {
     algorithm: Algorithm,
     identifier: u8,
@@ -207,6 +207,12 @@ impl Nonce {
     pub const fn from_bytes(bytes: [u8; MAX_CHALLENGE + 1]) -> Self {
         let [identifier, challenge @ ..] = bytes;
         Self { identifier, challenge }
+    }
+}
+
+impl fmt::Debug for Nonce {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Nonce(***)")
     }
 }
 
