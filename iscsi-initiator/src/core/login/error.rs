@@ -26,7 +26,7 @@ pub enum LoginError {
     Auth(#[from] AuthError),
     /// A key was answered or offered in a way that its rules forbid.
     #[error("negotiation failed: {0}")]
-    Negotiation(Box<NegotiateError>),
+    Negotiation(#[source] Box<NegotiateError>),
     /// The target broke another rule of the login phase.
     #[error("the target broke the rules of login: {0}")]
     Misbehaved(#[from] PeerMisbehaved),

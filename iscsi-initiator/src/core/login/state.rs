@@ -130,24 +130,28 @@ impl State {
         };
         let last = response.next.is_some();
         let (known, mut answers) = self.sort(pairs.into_iter().map(|pair| (pair.key, pair.value)), last)?;
-        let next = match self.request.current {
-            Stage::Security => {
-                answers.extend(named(self.security.take(known)?));
-                if last {
-                    return Ok(self.enter_operational());
-                }
-                self.security.proposes()
+        if self.request.current == Stage::Security {
+            answers.extend(named(self.security.take(known)?));
+            if last {
+                return Ok(self.enter_operational());
             }
-            _ => {
-                answers.extend(named(self.negotiate(known, last)?));
-                if last {
-                    return self.finish(response);
-                }
-                Some(Stage::FullFeature)
+        } else {
+            answers.extend(named(self.negotiate(known, last)?));
+            if last {
+                return self.finish(response);
             }
-        };
+        }
+        let next = self.proposal();
         let request = self.say(encode(answers), next);
         Ok(Step::Send(Login(self), request))
+    }
+
+    /// The stage to propose once all is said: a refused one is proposed again (section 6.3.3).
+    const fn proposal(&self) -> Option<Stage> {
+        match self.request.current {
+            Stage::Security => self.security.proposes(),
+            _ => Some(Stage::FullFeature),
+        }
     }
 
     /// Separates known keys that belong here from answers to unknown ones.

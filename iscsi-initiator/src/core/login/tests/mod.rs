@@ -160,7 +160,9 @@ impl Talk {
     fn agrees_but(&self, instead: &[(&str, &str)]) -> Vec<(String, String)> {
         let known = |key: &str| instead.iter().any(|(other, _)| *other == key);
         let first = |value: String| value.split(',').next().unwrap_or_default().to_owned();
-        let answers = self.sent().into_iter().filter(|(key, _)| key != "MaxRecvDataSegmentLength" && !known(key));
+        let answers = self.sent().into_iter().filter(|(key, _)| {
+            !known(key) && Key::from_name(key).is_some_and(|key| key.spec().needs_answer() || key == Key::AuthMethod)
+        });
         let instead = instead.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
         answers.map(|(key, value)| (key, first(value))).chain(instead).collect()
     }

@@ -102,14 +102,14 @@ fn r039_r113_own_text_goes_out_in_parts_of_8192_bytes_and_only_the_last_proposes
         .more();
     let talk = talk.sends(second, |response| response.next = None).more();
     assert_eq!((talk.data.len(), talk.request.more, talk.request.next), (8192, true, None));
-    let start = talk.data.clone();
+    let head = talk.data.clone();
     let talk = talk.says(&[]).more();
     assert!(!talk.request.more);
     assert_eq!(talk.request.next, Some(Stage::FullFeature));
-    let whole = parse(&[start, talk.data.clone()].concat()).unwrap();
+    let whole = parse(&[head, talk.data.clone()].concat()).unwrap();
     let expected: Vec<Pair> = many_keys().into_iter().map(|(key, _)| Pair::new(key, "NotUnderstood")).collect();
     assert_eq!(whole, expected);
-    talk.ends(&[]).done();
+    talk.says(&[]).done();
 }
 
 #[test]
