@@ -91,8 +91,6 @@ rules! {
         /// NSG of the response.
         entered: Stage,
     } "the target entered stage {entered:?} of login, proposed was {proposed:?}" "11.13.6";
-    /// The C and T bits together.
-    LoginContinues "the target ended a stage of login in the middle of its text" "11.13.7";
     /// Text while the initiator's own text was not complete.
     LoginInterrupted "the target sent text while the text of the initiator was not complete" "6.2";
     /// The session handle of a session that is none, or of another one.
@@ -143,11 +141,6 @@ rules! {
         /// What came.
         received: Serial,
     } "the target skipped from StatSN {expected} to {received}" "4.2.2.2";
-    /// A PDU that has no data segment came with one.
-    UnexpectedData {
-        /// The opcode.
-        opcode: Opcode,
-    } "the target sent {opcode:?} with a data segment" "11";
     /// A Data-In PDU is missing.
     DataGap {
         /// What was due.

@@ -104,9 +104,6 @@ impl State {
         if current != self.request.current {
             return Err(PeerMisbehaved::LoginStage { expected: self.request.current, received: current });
         }
-        if response.more && next.is_some() {
-            return Err(PeerMisbehaved::LoginContinues);
-        }
         // We only ever propose the stage after the current one, so there is no lesser one to choose.
         if let Some(entered) = next.filter(|_| next != self.request.next) {
             return Err(PeerMisbehaved::LoginTransit { proposed: self.request.next, entered });

@@ -111,11 +111,11 @@ impl Core {
         match opcode {
             Opcode::ScsiResponse => self.on_scsi_response(&ScsiResponse::parse(header)?, data),
             Opcode::DataIn => self.on_empty_data_in(&DataIn::parse(header)?),
-            Opcode::R2t => self.on_r2t(&R2t::parse(header)?, data),
+            Opcode::R2t => self.on_r2t(&R2t::parse(header)?),
             Opcode::NopIn => self.on_nop_in(&NopIn::parse(header)?),
-            Opcode::TaskResponse => self.on_task_response(&TaskResponse::parse(header)?, data),
+            Opcode::TaskResponse => self.on_task_response(&TaskResponse::parse(header)?),
             Opcode::TextResponse => self.on_text(&TextResponse::parse(header)?, data),
-            Opcode::LogoutResponse => self.on_logout(&LogoutResponse::parse(header)?, data),
+            Opcode::LogoutResponse => self.on_logout(&LogoutResponse::parse(header)?),
             Opcode::AsyncMessage => self.on_async(&AsyncMessage::parse(header)?, data),
             Opcode::Reject => self.on_reject(&Reject::parse(header)?, data),
             opcode => Err(PeerMisbehaved::UnexpectedPdu { opcode }),
@@ -297,8 +297,7 @@ impl Core {
 
     // R2T
 
-    fn on_r2t(&mut self, pdu: &R2t, data: &[u8]) -> Checked {
-        no_data(Opcode::R2t, data)?;
+    fn on_r2t(&mut self, pdu: &R2t) -> Checked {
         let (now, limit, max_r2ts) = (self.now, self.negotiated.max_burst_length, self.negotiated.max_outstanding_r2t);
         let (slot, task) = self.find_scsi(pdu.itt, Opcode::R2t)?;
         if pdu.lun != task.lun {
@@ -374,8 +373,7 @@ impl Core {
         Ok(())
     }
 
-    fn on_logout(&mut self, pdu: &LogoutResponse, data: &[u8]) -> Checked {
-        no_data(Opcode::LogoutResponse, data)?;
+    fn on_logout(&mut self, pdu: &LogoutResponse) -> Checked {
         if !self.accept_status(pdu.numbering.stat_sn)? {
             return Ok(());
         }
@@ -439,8 +437,7 @@ impl Core {
         Ok(())
     }
 
-    fn on_task_response(&mut self, pdu: &TaskResponse, data: &[u8]) -> Checked {
-        no_data(Opcode::TaskResponse, data)?;
+    fn on_task_response(&mut self, pdu: &TaskResponse) -> Checked {
         if !self.accept_status(pdu.numbering.stat_sn)? {
             return Ok(());
         }
@@ -470,10 +467,6 @@ fn cause(error: PeerMisbehaved) -> ConnectionError {
         }
         error => error.into(),
     }
-}
-
-fn no_data(opcode: Opcode, data: &[u8]) -> Checked {
-    if data.is_empty() { Ok(()) } else { Err(PeerMisbehaved::UnexpectedData { opcode }) }
 }
 
 fn check_r2t(pdu: &R2t, scsi: &Scsi, max_burst: u32) -> Checked {

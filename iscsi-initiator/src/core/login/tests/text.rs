@@ -55,9 +55,9 @@ fn r038_a_response_that_never_ends_is_given_up() {
 #[test]
 fn r040_a_response_cannot_end_the_stage_in_the_middle_of_its_text() {
     let rule = start(config()).says_but(&[("AuthMethod", "None")], |response| response.more = true).misbehaved();
-    assert_eq!(rule, PeerMisbehaved::LoginContinues);
+    assert!(matches!(rule, PeerMisbehaved::Pdu(_)), "{rule:?}");
     let rule = operational(config()).says_but(&[], |response| response.more = true).misbehaved();
-    assert_eq!(rule, PeerMisbehaved::LoginContinues);
+    assert!(matches!(rule, PeerMisbehaved::Pdu(_)), "{rule:?}");
 }
 
 #[test]

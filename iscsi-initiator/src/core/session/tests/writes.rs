@@ -235,7 +235,7 @@ fn r014_an_r2t_with_data_ends_the_connection() {
     let itt = world.command().itt;
     let r2t = world.r2t(itt, 0, 0, 1000);
     world.say(r2t, &[0; 512]);
-    assert!(matches!(world.misbehaved(), PeerMisbehaved::UnexpectedData { .. }));
+    assert!(matches!(world.misbehaved(), PeerMisbehaved::Pdu(_)));
 }
 
 #[test]
