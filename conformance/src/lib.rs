@@ -1,1 +1,3 @@
 //! Bundled target, real-target labs and conformance tests of the initiator.
+
+pub mod lab;

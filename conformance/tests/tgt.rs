@@ -1,0 +1,42 @@
+//! The initiator against a real tgtd.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail as tests do")]
+
+use std::fs;
+
+use bytes::BytesMut;
+use conformance::lab::{self, Lun as Disk, Target, stamp};
+use iscsi_initiator::{Discovery, Initiator, Session};
+
+const DISK: &str = "iqn.2026-01.org.example:disk";
+const HOST: &str = "iqn.2026-01.org.example:host";
+
+#[tokio::test]
+async fn a_disk_is_found_read_and_written() {
+    let Some(setup) = lab::require(lab::tgt()) else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("disk.img");
+    stamp::file(&path, 32 << 20, 1).unwrap();
+    let tgt = setup.target(Target::new(DISK).lun(Disk::file(&path))).start().unwrap();
+    let initiator = Initiator::new(HOST.parse().unwrap());
+    let found = Discovery::new(&initiator).send_targets(&tgt.portal().into()).await.unwrap();
+    assert_eq!(found.targets.len(), 1);
+    assert_eq!(found.targets[0].name.as_str(), DISK);
+    assert_eq!(found.targets[0].addresses[0].to_string(), format!("{},1", tgt.portal()));
+
+    let session =
+        Session::builder(&initiator, DISK.parse().unwrap()).portal(tgt.portal().into()).connect().await.unwrap();
+    println!("{:#?}", session.info());
+    println!("{:?}", session.luns().await.unwrap());
+    let lun = session.open(1.into()).await.unwrap();
+    println!("{lun:?}");
+    assert_eq!(lun.len(), 32 << 20);
+    let data = lun.read_into(0, BytesMut::zeroed(32 << 20)).await.unwrap();
+    assert_eq!(data, fs::read(&path).unwrap());
+    let fresh = stamp::pieces(0, (8 << 20) / 512, 2);
+    lun.write_at(4 << 20, fresh.clone()).await.unwrap();
+    lun.flush().await.unwrap();
+    assert_eq!(fs::read(&path).unwrap()[4 << 20..12 << 20], fresh);
+    println!("{:?}", session.stats().await.unwrap());
+    session.logout().await.unwrap();
+}

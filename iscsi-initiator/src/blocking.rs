@@ -1,0 +1,183 @@
+//! The same without `async`: calls that return when they are done.
+//!
+//! There is no thread behind this. The connection is run by whoever calls, for as long as the call lasts; between calls
+//! nobody reads, so a target that pings its initiators closes a session that is left alone for too long. Calls of several
+//! threads on one session take turns.
+//!
+//! ```no_run
+//! use std::io::Read;
+//!
+//! use iscsi_initiator::{Initiator, Session, blocking};
+//!
+//! let initiator = Initiator::new("iqn.2025-01.com.example:host".parse()?);
+//! let builder = Session::builder(&initiator, "iqn.2025-01.com.example:disk".parse()?).portal("192.0.2.1".parse()?);
+//! let session = blocking::Session::connect(builder)?;
+//! let mut lun = session.open(0.into())?;
+//! let mut boot_sector = [0; 512];
+//! lun.read_exact(&mut boot_sector)?;
+//! session.logout()?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+use std::future::Future;
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use iscsi_proto::portal::Portal;
+use iscsi_proto::scsi::Lun as LunNumber;
+use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::runtime::{self, Runtime};
+
+use crate::builder::Builder;
+use crate::core::command::{Command, Response};
+use crate::core::targets::Targets;
+use crate::core::{CommandError, Payload};
+use crate::driver::{Connection, beside};
+use crate::error::ConnectError;
+use crate::io::Cursor;
+
+/// A session whose calls block. Clones are handles of one session.
+#[derive(Clone, Debug)]
+pub struct Session {
+    session: crate::Session,
+    engine: Arc<Engine>,
+}
+
+/// A logical unit whose calls block, with a position like a file's.
+#[derive(Debug)]
+pub struct Lun {
+    unit: crate::Lun,
+    cursor: Cursor,
+    engine: Arc<Engine>,
+}
+
+/// What runs the connection while somebody calls.
+#[derive(Debug)]
+struct Engine {
+    runtime: Runtime,
+    connection: Mutex<Option<Pin<Box<Connection<TcpStream>>>>>,
+}
+
+impl Engine {
+    /// Runs `call` and the connection on this thread.
+    fn run<F: Future>(&self, call: F) -> F::Output {
+        let mut connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
+        self.runtime.block_on(beside(&mut connection, call))
+    }
+}
+
+fn new_runtime() -> Result<Runtime, ConnectError> {
+    runtime::Builder::new_current_thread().enable_all().build().map_err(ConnectError::Io)
+}
+
+/// Asks `portal` which targets it knows. See [`Discovery::send_targets`](crate::Discovery::send_targets).
+pub fn send_targets(discovery: &crate::Discovery, portal: &Portal) -> Result<Targets, ConnectError> {
+    new_runtime()?.block_on(discovery.send_targets(portal))
+}
+
+impl Session {
+    /// Logs in.
+    ///
+    /// Panics if it is called from within an async runtime, as all calls here do.
+    pub fn connect(builder: Builder) -> Result<Self, ConnectError> {
+        let runtime = new_runtime()?;
+        let (session, connection) = runtime.block_on(builder.connect_unspawned())?;
+        let connection = Mutex::new(Some(Box::pin(connection)));
+        Ok(Self { session, engine: Arc::new(Engine { runtime, connection }) })
+    }
+
+    /// What is known of the session since login.
+    pub fn info(&self) -> &crate::Info {
+        self.session.info()
+    }
+
+    /// See [`crate::Session::luns`].
+    pub fn luns(&self) -> Result<Vec<LunNumber>, CommandError> {
+        self.engine.run(self.session.luns())
+    }
+
+    /// See [`crate::Session::open`].
+    pub fn open(&self, lun: LunNumber) -> Result<Lun, CommandError> {
+        let lun = self.engine.run(self.session.open(lun))?;
+        let cursor = lun.cursor();
+        Ok(Lun { unit: lun, cursor, engine: Arc::clone(&self.engine) })
+    }
+
+    /// See [`crate::Session::execute`].
+    pub fn execute(&self, lun: LunNumber, command: Command) -> Result<Response, CommandError> {
+        self.engine.run(self.session.execute(lun, command))
+    }
+
+    /// See [`crate::Session::logout`].
+    pub fn logout(&self) -> Result<(), CommandError> {
+        self.engine.run(self.session.logout())
+    }
+}
+
+impl Lun {
+    /// Size in bytes.
+    pub fn len(&self) -> u64 {
+        self.unit.len()
+    }
+
+    /// Whether it has no blocks; never so for a unit that was opened.
+    pub fn is_empty(&self) -> bool {
+        self.unit.is_empty()
+    }
+
+    /// Bytes of a logical block.
+    pub fn block_size(&self) -> u32 {
+        self.unit.block_size()
+    }
+
+    /// Fills `buffer` from `offset` on. See [`crate::Lun::read_exact_at`].
+    pub fn read_exact_at(&self, offset: u64, buffer: &mut [u8]) -> Result<(), CommandError> {
+        self.engine.run(self.unit.read_exact_at(offset, buffer))
+    }
+
+    /// See [`crate::Lun::read_at`].
+    pub fn read_at(&self, offset: u64, length: usize) -> Result<Bytes, CommandError> {
+        self.engine.run(self.unit.read_at(offset, length))
+    }
+
+    /// See [`crate::Lun::write_at`].
+    pub fn write_at(&self, offset: u64, data: impl Into<Payload>) -> Result<(), CommandError> {
+        self.engine.run(self.unit.write_at(offset, data))
+    }
+
+    /// See [`crate::Lun::write_unaligned_at`].
+    pub fn write_unaligned_at(&self, offset: u64, data: Bytes) -> Result<(), CommandError> {
+        self.engine.run(self.unit.write_unaligned_at(offset, data))
+    }
+
+    /// See [`crate::Lun::flush`].
+    pub fn flush(&self) -> Result<(), CommandError> {
+        self.engine.run(self.unit.flush())
+    }
+}
+
+impl Read for Lun {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.engine.run(self.cursor.read(buffer))
+    }
+}
+
+impl Write for Lun {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        self.engine.run(self.cursor.write(data))
+    }
+
+    /// Has the unit put everything onto stable storage.
+    fn flush(&mut self) -> io::Result<()> {
+        self.engine.run(self.cursor.flush())
+    }
+}
+
+impl Seek for Lun {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.engine.run(self.cursor.seek(to))
+    }
+}

@@ -1,0 +1,121 @@
+//! What a caller asks for and what comes back.
+
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use iscsi_proto::pdu::{Residual, TaskAttribute, TaskFunction, TaskResult};
+use iscsi_proto::scsi::{Cdb, Lun, Status};
+
+use super::error::CommandError;
+use super::payload::Payload;
+use super::stats::Stats;
+
+/// A SCSI command for [`Session::execute`](crate::Session::execute).
+#[derive(Clone, Debug)]
+pub struct Command {
+    /// The CDB, or the first 16 bytes of a longer one.
+    pub cdb: Cdb,
+    /// The bytes of a longer CDB from the 17th on, at most 244; usually none.
+    pub extended_cdb: Bytes,
+    /// What is transferred.
+    pub data: Data,
+    /// How the task is queued; default simple.
+    pub attribute: TaskAttribute,
+    /// How long it may make no progress before it is aborted; default: the session's timeout.
+    pub timeout: Option<Duration>,
+}
+
+/// The data of a command.
+#[derive(Clone, Debug, Default)]
+pub enum Data {
+    /// None.
+    #[default]
+    None,
+    /// The target sends; the buffer's length is the Expected Data Transfer Length, and data lands in it.
+    In(BytesMut),
+    /// The target receives all of it.
+    Out(Payload),
+}
+
+impl Command {
+    /// A command without data.
+    pub fn new(cdb: Cdb) -> Self {
+        Self { cdb, extended_cdb: Bytes::new(), data: Data::None, attribute: TaskAttribute::Simple, timeout: None }
+    }
+
+    /// A command that reads into `buffer`, whose length is what the target may send at most.
+    pub fn read(cdb: Cdb, buffer: BytesMut) -> Self {
+        Self { data: Data::In(buffer), ..Self::new(cdb) }
+    }
+
+    /// A command that writes `payload`.
+    pub fn write(cdb: Cdb, payload: impl Into<Payload>) -> Self {
+        Self { data: Data::Out(payload.into()), ..Self::new(cdb) }
+    }
+}
+
+/// How a command ended that the target completed, whatever its status.
+#[derive(Clone, Debug)]
+pub struct Response {
+    /// SCSI status.
+    pub status: Status,
+    /// Sense data as it came; empty if there was none.
+    pub sense: Bytes,
+    /// The buffer that was read into. Its length is how many bytes are valid: none unless the status is GOOD, or
+    /// CHECK CONDITION with a recovered error.
+    pub data: BytesMut,
+    /// How far the target says that it was off the expected length.
+    pub residual: Residual,
+}
+
+/// Names a request to the owner of the core.
+pub type Token = usize;
+
+/// How a request ended.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Finished {
+    /// A SCSI command, with any status.
+    Scsi(Response),
+    /// A text exchange: the key=value text of the whole answer.
+    Text(Vec<u8>),
+    /// A task management function.
+    Task(TaskResult),
+    /// A ping.
+    Pong,
+    /// A logout.
+    LoggedOut,
+    /// The counts asked for.
+    Stats(Box<Stats>),
+}
+
+/// The end of a request.
+pub type Completion = Result<Finished, CommandError>;
+
+/// What the core can be asked for.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Request {
+    /// A SCSI command for a logical unit.
+    Scsi {
+        /// The logical unit.
+        lun: Lun,
+        /// The command.
+        command: Command,
+    },
+    /// A text exchange that sends this key=value text.
+    Text(Vec<u8>),
+    /// A task management function other than ABORT TASK, which the core sends on its own.
+    Task {
+        /// The function.
+        function: TaskFunction,
+        /// The logical unit, for functions that name one.
+        lun: Lun,
+    },
+    /// A NOP-Out that is to be answered.
+    Ping,
+    /// A logout that closes the session.
+    Logout,
+    /// The counts of the connection so far.
+    Stats,
+}

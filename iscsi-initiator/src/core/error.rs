@@ -1,0 +1,215 @@
+//! Why a connection ended and why a command failed, by who is at fault.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use iscsi_proto::framer::FrameError;
+use iscsi_proto::pdu::{LogoutResult, RejectReason, ServiceResponse};
+use iscsi_proto::scsi::{Sense, Status};
+
+use super::PeerMisbehaved;
+
+/// Why a connection ended. One end is told to all who wait for it, so it can be cloned.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConnectionError {
+    /// The target closed the TCP connection without a logout.
+    #[error("the target closed the connection")]
+    ClosedByTarget,
+    /// The transport failed.
+    #[error("the connection failed: {0}")]
+    Io(#[source] Arc<io::Error>),
+    /// A digest did not match: the bytes were damaged on their way.
+    #[error("data was damaged on its way: {0}")]
+    Damaged(#[source] FrameError),
+    /// The target broke a rule of the protocol.
+    #[error("the target broke the protocol: {0}{section}", section = Section(.0.section()))]
+    Misbehaved(#[from] PeerMisbehaved),
+    /// The target was silent for too long.
+    #[error("the target has not answered {what} within {after:?}")]
+    TimedOut {
+        /// What was asked.
+        what: &'static str,
+        /// How long was waited.
+        after: Duration,
+    },
+    /// The target announced that it drops the connection or the session.
+    #[error("the target dropped the connection; it can be reached again in {time2wait} s")]
+    DroppedByTarget {
+        /// Do not reconnect before this many seconds.
+        time2wait: u16,
+        /// Tasks are kept for this many seconds after that.
+        time2retain: u16,
+    },
+    /// The target answered a logout with a failure; the connection is closed all the same.
+    #[error("the target could not complete the logout: {}", logout_text(*.0))]
+    LogoutFailed(LogoutResult),
+    /// The session was logged out, at this side's wish or the target's.
+    #[error("the session is logged out")]
+    LoggedOut,
+    /// The future that runs the connection was dropped.
+    #[error("the connection is no longer being run")]
+    Abandoned,
+}
+
+impl ConnectionError {
+    /// Whether a new login may well succeed: the connection was lost, not refused and not ended on purpose.
+    pub const fn is_retriable(&self) -> bool {
+        !matches!(self, Self::LoggedOut | Self::Abandoned | Self::Misbehaved(_))
+    }
+}
+
+impl From<io::Error> for ConnectionError {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => {
+                Self::ClosedByTarget
+            }
+            _ => Self::Io(Arc::new(error)),
+        }
+    }
+}
+
+struct Section(Option<&'static str>);
+
+impl fmt::Display for Section {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.map_or(Ok(()), |section| write!(f, " (RFC 7143, section {section})"))
+    }
+}
+
+const fn logout_text(result: LogoutResult) -> &'static str {
+    match result {
+        LogoutResult::Closed => "closed",
+        LogoutResult::CidNotFound => "there is no such connection",
+        LogoutResult::RecoveryNotSupported => "connection recovery is not supported",
+        LogoutResult::CleanupFailed => "cleanup failed",
+    }
+}
+
+/// Why a command failed.
+///
+/// After every variant but those of [`CommandError::is_known_not_executed`] a write may or may not have reached the
+/// medium, in part or as a whole.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CommandError {
+    /// CHECK CONDITION: the logical unit says why.
+    #[error("{0}")]
+    Sense(Sense),
+    /// Another status than GOOD, without sense data.
+    #[error("the logical unit answered {0}")]
+    Status(Status),
+    /// The target reports that the command was not delivered to the logical unit.
+    #[error("the target could not deliver the command ({0:?})")]
+    Delivery(ServiceResponse),
+    /// The target rejected the request as a PDU.
+    #[error("the target rejected the request: {0}")]
+    Rejected(RejectReason),
+    /// GOOD status, but fewer bytes than the command asked for.
+    #[error("{received} of {expected} bytes came although the status was GOOD")]
+    Short {
+        /// Bytes asked for.
+        expected: usize,
+        /// Bytes that came.
+        received: usize,
+    },
+    /// The data that came is not what the command returns.
+    #[error("the answer to {command} is malformed: {problem}")]
+    Malformed {
+        /// The command.
+        command: &'static str,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// Offset or length is not a multiple of the block size.
+    #[error("offset {offset} and length {length} must be multiples of the block size {block_size}")]
+    Misaligned {
+        /// Offset in bytes.
+        offset: u64,
+        /// Length in bytes.
+        length: u64,
+        /// Block size in bytes.
+        block_size: u32,
+    },
+    /// The range reaches beyond the end of the logical unit. Nothing was sent.
+    #[error("{length} bytes at offset {offset} reach beyond the end of the logical unit, which has {size} bytes")]
+    OutOfRange {
+        /// Offset in bytes.
+        offset: u64,
+        /// Length in bytes.
+        length: u64,
+        /// Size of the logical unit in bytes.
+        size: u64,
+    },
+    /// No progress for the time allowed. The task was aborted if it had been sent.
+    #[error("the command made no progress for {after:?}{}", if *.sent { " and was aborted" } else { " because the target's command window is closed" })]
+    TimedOut {
+        /// How long was waited.
+        after: Duration,
+        /// Whether it had been sent; if not, it was not executed.
+        sent: bool,
+    },
+    /// The task was ended by a task management function.
+    #[error("the command was aborted")]
+    Aborted,
+    /// The command cannot be sent as it is. Nothing was sent.
+    #[error("{0}")]
+    Invalid(&'static str),
+    /// The connection ended before the command did.
+    #[error("the session ended: {error}")]
+    Closed {
+        /// Why it ended.
+        #[source]
+        error: ConnectionError,
+        /// Whether the command had been sent; if not, it was not executed.
+        sent: bool,
+    },
+}
+
+impl CommandError {
+    /// Whether it is certain that the logical unit did not execute the command.
+    pub const fn is_known_not_executed(&self) -> bool {
+        matches!(
+            self,
+            Self::Misaligned { .. }
+                | Self::OutOfRange { .. }
+                | Self::Invalid(_)
+                | Self::TimedOut { sent: false, .. }
+                | Self::Closed { sent: false, .. }
+                | Self::Status(Status::BUSY | Status::TASK_SET_FULL | Status::RESERVATION_CONFLICT)
+        )
+    }
+
+    /// Whether the same command may succeed if it is sent again, now or on a new session.
+    ///
+    /// Sending a command again is safe only if doing it twice is: see [`CommandError::is_known_not_executed`].
+    pub const fn is_retriable(&self) -> bool {
+        match self {
+            Self::Status(status) => matches!(*status, Status::BUSY | Status::TASK_SET_FULL | Status::TASK_ABORTED),
+            Self::TimedOut { .. } | Self::Aborted => true,
+            Self::Closed { error, .. } => error.is_retriable(),
+            _ => false,
+        }
+    }
+}
+
+impl From<CommandError> for io::Error {
+    fn from(error: CommandError) -> Self {
+        let kind = match &error {
+            CommandError::TimedOut { .. } => io::ErrorKind::TimedOut,
+            CommandError::Closed { .. } => io::ErrorKind::ConnectionAborted,
+            CommandError::Misaligned { .. } | CommandError::OutOfRange { .. } | CommandError::Invalid(_) => {
+                io::ErrorKind::InvalidInput
+            }
+            CommandError::Short { .. } => io::ErrorKind::UnexpectedEof,
+            CommandError::Malformed { .. } => io::ErrorKind::InvalidData,
+            CommandError::Status(Status::BUSY | Status::TASK_SET_FULL) => io::ErrorKind::ResourceBusy,
+            CommandError::Status(Status::RESERVATION_CONFLICT) => io::ErrorKind::PermissionDenied,
+            _ => io::ErrorKind::Other,
+        };
+        Self::new(kind, error)
+    }
+}

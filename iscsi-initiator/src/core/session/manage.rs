@@ -1,0 +1,236 @@
+//! Time, task management, logout (RFC 7143, sections 4.2.3, 7.11, 11.5, 11.9 and 11.14).
+
+use std::time::Duration;
+
+use iscsi_proto::pdu::{RejectReason, TaskFunction, TaskResult};
+use iscsi_proto::scsi::Lun;
+use iscsi_proto::tags::{Itt, Ttt};
+
+use super::super::command::Request;
+use super::super::error::{CommandError, ConnectionError};
+use super::super::event::Event;
+use super::super::task::{Kind, Slot, Task};
+use super::{Core, State, Time};
+
+impl Core {
+    /// When [`Core::expire`] wants to be called, at the latest.
+    pub fn deadline(&self) -> Option<Time> {
+        if self.closed().is_some() {
+            return None;
+        }
+        let tasks = (self.tasks.len() != 0).then_some(self.expiry);
+        let drained = match self.state {
+            State::Draining(at) => Some(at),
+            _ => None,
+        };
+        [tasks, drained, self.idle_until()].into_iter().flatten().min()
+    }
+
+    /// Lets time pass: aborts what makes no progress, pings a silent target.
+    pub fn expire(&mut self, now: Time) {
+        self.now = now;
+        if self.expiry <= now {
+            self.expire_tasks();
+        }
+        if self.idle_until().is_some_and(|at| at <= now)
+            && let Ok(slot) = self.accept(Request::Ping, None)
+        {
+            self.ping = Some(slot);
+        }
+        if matches!(self.state, State::Draining(at) if at <= now) {
+            self.send_logout();
+        }
+    }
+
+    /// When the target has been silent for so long that it is pinged.
+    fn idle_until(&self) -> Option<Time> {
+        let idle = self.patience.idle?;
+        (matches!(self.state, State::Open) && self.ping.is_none()).then_some(self.heard + idle)
+    }
+
+    fn expire_tasks(&mut self) {
+        let now = self.now;
+        let due: Vec<Slot> =
+            self.tasks.iter().filter(|(_, task)| task.expires() <= now).map(|(slot, _)| slot).collect();
+        for slot in due {
+            self.expire_task(slot);
+        }
+        let next = self.tasks.iter().map(|(_, task)| task.expires()).min();
+        self.expiry = next.unwrap_or(Time::MAX);
+    }
+
+    fn expire_task(&mut self, slot: Slot) {
+        let Some(task) = self.tasks.get_mut(slot) else { return };
+        let after = task.timeout;
+        match task.kind {
+            Kind::Scsi(_) if !task.was_sent() => {
+                self.waiting.retain(|waiting| *waiting != slot);
+                self.stats.timeouts += 1;
+                self.end(slot, Err(CommandError::TimedOut { after, sent: false }));
+            }
+            Kind::Scsi(_) => {
+                self.stats.timeouts += 1;
+                self.abort(slot);
+            }
+            Kind::Text(_) => self.fail_silent("a text request", after),
+            Kind::Management { .. } => self.fail_silent("a task management request", after),
+            Kind::Ping => self.fail_silent("a ping", after),
+            Kind::Logout => self.fail_silent("a logout", after),
+        }
+    }
+
+    fn fail_silent(&mut self, what: &'static str, after: Duration) {
+        self.fail(&ConnectionError::TimedOut { what, after });
+    }
+
+    /// Sends ABORT TASK for a command that makes no progress. It ends when the target has answered.
+    fn abort(&mut self, slot: Slot) {
+        let now = self.now;
+        let Some(task) = self.tasks.get_mut(slot) else { return };
+        if task.aborted_by.is_some() {
+            // The answer to the abort is waited for separately, and ends this task or the connection.
+            task.progress = now;
+            return;
+        }
+        task.progress = now;
+        let request = Task {
+            token: None,
+            kind: Kind::Management { aborts: Some(slot), function: TaskFunction::AbortTask },
+            lun: task.lun,
+            cmd_sn: None,
+            progress: now,
+            timeout: self.patience.management,
+            aborted_by: None,
+        };
+        match self.start(request) {
+            Ok(by) => {
+                if let Some(task) = self.tasks.get_mut(slot) {
+                    task.aborted_by = Some(by);
+                }
+            }
+            Err(_) => self.fail_silent("a command", self.patience.command),
+        }
+    }
+
+    /// Ends the tasks that a task management function has ended.
+    pub(super) fn conclude(&mut self, aborts: Option<Slot>, function: TaskFunction, lun: Lun, result: TaskResult) {
+        if let Some(slot) = aborts {
+            return self.conclude_abort(slot, result);
+        }
+        if !matches!(result, TaskResult::FunctionComplete | TaskResult::FunctionSucceeded) {
+            return;
+        }
+        let whole_target = matches!(function, TaskFunction::TargetWarmReset | TaskFunction::TargetColdReset);
+        let one_unit = matches!(
+            function,
+            TaskFunction::AbortTaskSet | TaskFunction::ClearTaskSet | TaskFunction::LogicalUnitReset
+        );
+        let ended: Vec<Slot> = self
+            .tasks
+            .iter()
+            .filter(|(_, task)| matches!(task.kind, Kind::Scsi(_)) && task.was_sent())
+            .filter(|(_, task)| whole_target || (one_unit && task.lun == lun))
+            .map(|(slot, _)| slot)
+            .collect();
+        for slot in ended {
+            self.end(slot, Err(CommandError::Aborted));
+        }
+    }
+
+    /// A command was to be aborted because it made no progress. If the target would not, or knows nothing of it, what it
+    /// did with the command cannot be learnt on this connection any more.
+    fn conclude_abort(&mut self, slot: Slot, result: TaskResult) {
+        let Some(task) = self.tasks.get_mut(slot) else { return };
+        let after = task.timeout;
+        if result == TaskResult::FunctionComplete {
+            self.end(slot, Err(CommandError::TimedOut { after, sent: true }));
+        } else {
+            self.fail_silent("a command, and could not abort it", after);
+        }
+    }
+
+    /// The target rejected a request.
+    pub(super) fn rejected(&mut self, itt: Itt, reason: RejectReason) {
+        let Some(slot) = self.tasks.find(itt) else { return self.report(Event::Reject(reason)) };
+        let Some(task) = self.tasks.get_mut(slot) else { return };
+        let (cmd_sn, timeout) = (task.cmd_sn, task.timeout);
+        match task.kind {
+            Kind::Logout => return self.fail(&ConnectionError::LoggedOut),
+            Kind::Management { aborts: Some(_), .. } => {
+                return self.fail_silent("a command, and could not abort it", timeout);
+            }
+            Kind::Text(_) => self.text = None,
+            Kind::Ping => self.ping = None,
+            Kind::Scsi(_) | Kind::Management { .. } => {}
+        }
+        let numbered = matches!(task.kind, Kind::Scsi(_));
+        self.end(slot, Err(CommandError::Rejected(reason)));
+        // A rejected command leaves a hole in the numbers, at which the target would wait for ever.
+        if let Some(cmd_sn) = cmd_sn.filter(|cmd_sn| numbered && !self.window.is_acknowledged(*cmd_sn)) {
+            self.plug(cmd_sn);
+        }
+    }
+
+    /// Sends a ping under the number of a request that was rejected.
+    fn plug(&mut self, cmd_sn: iscsi_proto::serial::Serial) {
+        let ping = Task {
+            token: None,
+            kind: Kind::Ping,
+            lun: Lun::ZERO,
+            cmd_sn: Some(cmd_sn),
+            progress: self.now,
+            timeout: self.patience.ping,
+            aborted_by: None,
+        };
+        if let Some(slot) = self.tasks.insert(ping) {
+            self.expiry = self.expiry.min(self.now + self.patience.ping);
+            let itt = self.tasks.itt(slot);
+            self.send_nop(Lun::ZERO, itt, Ttt::RESERVED, false, cmd_sn);
+        }
+    }
+
+    /// The target wants a logout within so many seconds.
+    pub(super) fn drain(&mut self, seconds: u16) {
+        if !matches!(self.state, State::Open) {
+            return;
+        }
+        // Half the time for the commands under way, the rest for the logout itself.
+        self.state = State::Draining(self.now + Duration::from_millis(u64::from(seconds) * 500));
+        self.refuse_waiting();
+        self.log_out_when_drained();
+    }
+
+    pub(super) fn log_out_when_drained(&mut self) {
+        if matches!(self.state, State::Draining(_)) && self.tasks.len() == 0 {
+            self.send_logout();
+        }
+    }
+
+    fn send_logout(&mut self) {
+        let logout = Task {
+            token: None,
+            kind: Kind::Logout,
+            lun: Lun::ZERO,
+            cmd_sn: None,
+            progress: self.now,
+            timeout: self.patience.management,
+            aborted_by: None,
+        };
+        if self.start(logout).is_err() {
+            self.fail(&ConnectionError::LoggedOut);
+        }
+    }
+
+    /// A logout is on its way: nothing new may follow it.
+    pub(super) fn close_the_door(&mut self) {
+        self.state = State::LoggingOut;
+        self.refuse_waiting();
+    }
+
+    /// Ends the tasks that were never sent.
+    fn refuse_waiting(&mut self) {
+        for slot in std::mem::take(&mut self.waiting) {
+            self.end(slot, Err(CommandError::Closed { error: ConnectionError::LoggedOut, sent: false }));
+        }
+    }
+}

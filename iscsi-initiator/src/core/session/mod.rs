@@ -1,0 +1,315 @@
+//! A session in its full feature phase: all that RFC 7143 rules after login, for one connection.
+//!
+//! The owner submits requests, feeds what it receives, writes what is queued, and wakes the core at its deadline.
+//! Completions and events are taken out afterwards.
+
+mod manage;
+mod receive;
+mod send;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::VecDeque;
+use std::io::IoSlice;
+use std::time::Duration;
+
+use iscsi_proto::framer::{FrameLimits, Framing};
+use iscsi_proto::pdu::Opcode;
+use iscsi_proto::scsi::Lun;
+use iscsi_proto::serial::Serial;
+
+use super::Time;
+use super::command::{Completion, Data, Finished, Request, Token};
+use super::error::{CommandError, ConnectionError};
+use super::event::Event;
+use super::params::Negotiated;
+use super::queue::SendQueue;
+use super::stats::Stats;
+use super::task::{Direction, Kind, Scsi, Slot, Task, Tasks, Text};
+use super::window::Window;
+use receive::Landing;
+
+/// What a connection starts with when login has ended.
+#[derive(Clone, Debug)]
+pub struct Start {
+    /// The values in force.
+    pub negotiated: Negotiated,
+    /// The connection's ID in its session.
+    pub cid: u16,
+    /// The first CmdSN to use: the one that login carried.
+    pub cmd_sn: Serial,
+    /// ExpCmdSN of the last login response.
+    pub exp_cmd_sn: Serial,
+    /// MaxCmdSN of the last login response.
+    pub max_cmd_sn: Serial,
+    /// The StatSN that comes next.
+    pub exp_stat_sn: Serial,
+}
+
+/// How long the core waits for what.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// A command without progress.
+    pub command: Duration,
+    /// Task management, logout and text.
+    pub management: Duration,
+    /// Silence after which the target is pinged; `None` never pings.
+    pub idle: Option<Duration>,
+    /// The answer to a ping.
+    pub ping: Duration,
+}
+
+#[derive(Debug)]
+enum State {
+    Open,
+    /// The target wants a logout: nothing new is sent, and the logout goes out when all is done or at this time.
+    Draining(Time),
+    LoggingOut,
+    Closed(ConnectionError),
+}
+
+/// The state of a session with one connection.
+#[derive(Debug)]
+pub struct Core {
+    negotiated: Negotiated,
+    patience: Patience,
+    framing: Framing,
+    cid: u16,
+    state: State,
+    window: Window,
+    exp_stat_sn: Serial,
+    tasks: Tasks,
+    /// Tasks that have no CmdSN yet.
+    waiting: VecDeque<Slot>,
+    /// Tasks with data that the target has asked for.
+    writers: VecDeque<Slot>,
+    /// The text exchange that is under way; there is one at a time.
+    text: Option<Slot>,
+    ping: Option<Slot>,
+    queue: SendQueue,
+    landing: Option<Landing>,
+    done: Vec<(Token, Completion)>,
+    events: VecDeque<Event>,
+    stats: Stats,
+    now: Time,
+    heard: Time,
+    expiry: Time,
+    /// Answers to the target's pings that have been queued since the queue was last empty.
+    pongs: usize,
+}
+
+/// Events that are kept for an owner that does not take them; the oldest go first.
+const MAX_EVENTS: usize = 256;
+
+impl Core {
+    /// The state after login, at time `now`.
+    pub fn new(start: Start, patience: Patience, now: Time) -> Self {
+        let Start { negotiated, cid, cmd_sn, exp_cmd_sn, max_cmd_sn, exp_stat_sn } = start;
+        let limits = FrameLimits {
+            max_data: negotiated.max_recv_data_segment_length,
+            allow_ahs: false,
+            header_digest: negotiated.header_digest,
+            data_digest: negotiated.data_digest,
+        };
+        let queue = SendQueue::new(negotiated.header_digest, negotiated.data_digest);
+        Self {
+            negotiated,
+            patience,
+            framing: Framing::new(limits),
+            cid,
+            state: State::Open,
+            window: Window::new(cmd_sn, exp_cmd_sn, max_cmd_sn),
+            exp_stat_sn,
+            tasks: Tasks::new(),
+            waiting: VecDeque::new(),
+            writers: VecDeque::new(),
+            text: None,
+            ping: None,
+            queue,
+            landing: None,
+            done: Vec::new(),
+            events: VecDeque::new(),
+            stats: Stats::default(),
+            now,
+            heard: now,
+            expiry: now,
+            pongs: 0,
+        }
+    }
+
+    /// Takes a request. Its completion comes out of [`Core::take_done`] once, under `token`.
+    pub fn submit(&mut self, request: Request, token: Token, now: Time) {
+        self.now = now;
+        if matches!(request, Request::Stats) {
+            self.done.push((token, Ok(Finished::Stats(Box::new(self.stats.clone())))));
+        } else if let Err(error) = self.accept(request, Some(token)) {
+            self.done.push((token, Err(error)));
+        }
+    }
+
+    /// Nobody waits for `token` any more. What was sent runs to its end unseen; what was not is forgotten.
+    pub fn cancel(&mut self, token: Token) {
+        let found = self.tasks.iter().find(|(_, task)| task.token == Some(token)).map(|(slot, _)| slot);
+        let Some(slot) = found else { return };
+        if let Some(at) = self.waiting.iter().position(|waiting| *waiting == slot) {
+            self.waiting.remove(at);
+            self.tasks.remove(slot);
+        } else if let Some(task) = self.tasks.get_mut(slot) {
+            task.token = None;
+        }
+    }
+
+    /// The bytes to write next; says how many slices were filled.
+    pub fn outgoing<'a>(&'a mut self, slices: &mut [IoSlice<'a>]) -> usize {
+        self.fill();
+        self.queue.slices(slices)
+    }
+
+    /// Whether there is anything to write.
+    pub fn has_outgoing(&self) -> bool {
+        self.queue.len() != 0 || !self.writers.is_empty()
+    }
+
+    /// `count` bytes were written.
+    pub fn sent(&mut self, count: usize) {
+        self.queue.advance(count);
+        self.stats.bytes_sent += count as u64;
+        if self.queue.len() == 0 {
+            self.pongs = 0;
+        }
+    }
+
+    /// The connection is over: everything that waits ends with `error`.
+    pub fn fail(&mut self, error: &ConnectionError) {
+        if matches!(self.state, State::Closed(_)) {
+            return;
+        }
+        self.state = State::Closed(error.clone());
+        self.landing = None;
+        self.waiting.clear();
+        self.writers.clear();
+        for task in self.tasks.drain() {
+            let sent = task.was_sent();
+            self.finish(task.token, Err(CommandError::Closed { error: error.clone(), sent }));
+        }
+    }
+
+    /// Why the connection is over, if it is.
+    pub const fn closed(&self) -> Option<&ConnectionError> {
+        match &self.state {
+            State::Closed(error) => Some(error),
+            _ => None,
+        }
+    }
+
+    /// Takes the completions since the last call.
+    pub fn take_done(&mut self, into: &mut Vec<(Token, Completion)>) {
+        into.append(&mut self.done);
+    }
+
+    /// Takes the oldest event.
+    pub fn take_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// What went over the wire so far.
+    pub const fn stats(&self) -> &Stats {
+        &self.stats
+    }
+
+    fn accept(&mut self, request: Request, token: Option<Token>) -> Result<Slot, CommandError> {
+        self.refuse_when_not_open()?;
+        let (kind, lun, timeout) = match request {
+            Request::Scsi { lun, command } => {
+                let timeout = command.timeout.unwrap_or(self.patience.command);
+                (Kind::Scsi(Box::new(scsi(command)?)), lun, timeout)
+            }
+            Request::Text(request) => {
+                let text = Text { request, answer: Vec::new() };
+                (Kind::Text(text), Lun::ZERO, self.patience.management)
+            }
+            Request::Task { function, lun } => {
+                (Kind::Management { aborts: None, function }, lun, self.patience.management)
+            }
+            Request::Ping => (Kind::Ping, Lun::ZERO, self.patience.ping),
+            Request::Logout => (Kind::Logout, Lun::ZERO, self.patience.management),
+            Request::Stats => return Err(CommandError::Invalid("counts are no task")),
+        };
+        let task = Task { token, kind, lun, cmd_sn: None, progress: self.now, timeout, aborted_by: None };
+        self.start(task)
+    }
+
+    /// Puts a task into the table and on its way.
+    fn start(&mut self, task: Task) -> Result<Slot, CommandError> {
+        let expires = task.expires();
+        let waits = matches!(task.kind, Kind::Scsi(_) | Kind::Text(_));
+        let slot = self.tasks.insert(task).ok_or(CommandError::Invalid("65535 commands are under way already"))?;
+        self.expiry = self.expiry.min(expires).max(self.now);
+        if waits {
+            self.waiting.push_back(slot);
+            self.pump();
+        } else {
+            self.issue(slot);
+        }
+        Ok(slot)
+    }
+
+    fn refuse_when_not_open(&self) -> Result<(), CommandError> {
+        let error = match &self.state {
+            State::Open => return Ok(()),
+            State::Draining(_) | State::LoggingOut => ConnectionError::LoggedOut,
+            State::Closed(error) => error.clone(),
+        };
+        Err(CommandError::Closed { error, sent: false })
+    }
+
+    fn finish(&mut self, token: Option<Token>, completion: Completion) {
+        if let Some(token) = token {
+            self.done.push((token, completion));
+        }
+    }
+
+    fn report(&mut self, event: Event) {
+        if self.events.len() == MAX_EVENTS {
+            self.events.pop_front();
+        }
+        self.events.push_back(event);
+    }
+
+    fn count(&mut self, opcode: Opcode) {
+        self.stats.count(opcode);
+    }
+}
+
+/// The longest extended CDB: what a TotalAHSLength of 255 words leaves, and SPC's 260 bytes.
+const MAX_EXTENDED_CDB: usize = 244;
+
+fn scsi(command: super::Command) -> Result<Scsi, CommandError> {
+    let super::Command { cdb, extended_cdb, data, attribute, timeout: _ } = command;
+    let mut scsi = Scsi {
+        cdb: cdb.as_padded(),
+        extended_cdb,
+        attribute,
+        direction: Direction::None,
+        buffer: bytes::BytesMut::new(),
+        received: 0,
+        data_sn: Serial(0),
+        payload: super::Payload::default(),
+        requested: 0,
+        r2t_sn: Serial(0),
+        bursts: VecDeque::new(),
+    };
+    match data {
+        Data::None => {}
+        Data::In(buffer) => (scsi.direction, scsi.buffer) = (Direction::In, buffer),
+        Data::Out(payload) => (scsi.direction, scsi.payload) = (Direction::Out, payload),
+    }
+    if scsi.extended_cdb.len() > MAX_EXTENDED_CDB {
+        return Err(CommandError::Invalid("a CDB has at most 260 bytes"));
+    }
+    if u32::try_from(scsi.buffer.len().max(scsi.payload.len())).is_err() {
+        return Err(CommandError::Invalid("one command transfers less than 4 GiB"));
+    }
+    Ok(scsi)
+}

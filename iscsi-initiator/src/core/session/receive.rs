@@ -1,0 +1,518 @@
+//! PDUs of the target (RFC 7143, sections 11.4 to 11.19).
+
+use bytes::Bytes;
+use iscsi_proto::digest::{Crc32c, DIGEST_LEN};
+use iscsi_proto::framer::{FrameError, Layout};
+use iscsi_proto::pdu::{
+    AsyncEvent, AsyncMessage, DataIn, Header, LogoutResponse, LogoutResult, NopIn, Opcode, PduError, R2t, Reject,
+    Residual, ScsiResponse, ServiceResponse, TaskResponse, TextResponse, split_sense,
+};
+use iscsi_proto::scsi::{Sense, SenseKey, Status};
+use iscsi_proto::serial::Serial;
+use iscsi_proto::tags::Itt;
+
+use super::super::command::{Finished, Response};
+use super::super::error::{CommandError, ConnectionError};
+use super::super::event::Event;
+use super::super::misbehaved::PeerMisbehaved;
+use super::super::task::{Burst, Direction, Kind, Scsi, Slot, Task};
+use super::{Core, State, Time};
+
+/// The most text of one answer. A discovery answer of this size names some 200 000 targets.
+const MAX_TEXT: usize = 16 << 20;
+/// Answers to the target's pings that may wait in the queue; a flood beyond it is not answered.
+const MAX_PONGS: usize = 64;
+
+type Checked<T = ()> = Result<T, PeerMisbehaved>;
+
+/// A data segment that is on its way into a buffer.
+#[derive(Debug)]
+pub(super) struct Landing {
+    pdu: DataIn,
+    header: Header,
+    slot: Option<Slot>,
+    offset: usize,
+    left: usize,
+    /// Padding and digest that follow.
+    tail: usize,
+    crc: Option<Crc32c>,
+}
+
+impl Core {
+    /// Takes whole PDUs off the front of `bytes`, and the start of a long Data-In; says how many bytes were used.
+    pub fn receive(&mut self, bytes: &[u8], now: Time) -> usize {
+        self.now = now;
+        self.heard = now;
+        let mut rest = bytes;
+        while self.closed().is_none() {
+            match self.step(rest) {
+                Ok(0) => break,
+                Ok(used) => rest = rest.get(used..).unwrap_or_default(),
+                Err(error) => self.fail(&cause(error)),
+            }
+        }
+        let used = bytes.len() - rest.len();
+        self.stats.bytes_received += used as u64;
+        self.pump();
+        self.log_out_when_drained();
+        used
+    }
+
+    /// Where the next bytes of the stream belong, if that is `at_least` bytes of a buffer.
+    pub fn landing(&mut self, at_least: usize) -> Option<&mut [u8]> {
+        let landing = self.landing.as_ref().filter(|landing| landing.left >= at_least)?;
+        let task = self.tasks.get_mut(landing.slot?)?;
+        task.scsi()?.buffer.get_mut(landing.offset..landing.offset + landing.left)
+    }
+
+    /// `count` bytes were read into what [`Core::landing`] gave.
+    pub fn landed(&mut self, count: usize, now: Time) {
+        self.now = now;
+        self.heard = now;
+        self.stats.bytes_received += count as u64;
+        let Some(landing) = &mut self.landing else { return };
+        let buffer = landing.slot.and_then(|slot| self.tasks.get_mut(slot)?.scsi()).map(|scsi| &scsi.buffer);
+        if let (Some(crc), Some(buffer)) = (&mut landing.crc, buffer) {
+            crc.update(buffer.get(landing.offset..landing.offset + count).unwrap_or_default());
+        }
+        landing.offset += count;
+        landing.left -= count.min(landing.left);
+        if let Err(error) = self.finish_landing_without_tail() {
+            self.fail(&cause(error));
+        }
+        self.pump();
+    }
+
+    fn step(&mut self, bytes: &[u8]) -> Checked<usize> {
+        if self.landing.is_some() {
+            return self.land(bytes);
+        }
+        let Some((header, layout)) = self.framing.head(bytes)? else { return Ok(0) };
+        let opcode = header.opcode().map_err(PduError::UnassignedOpcode)?;
+        if opcode == Opcode::DataIn && layout.data != 0 {
+            self.count(opcode);
+            self.window.update(&header.numbering());
+            self.begin_landing(&header, layout)?;
+            return Ok(layout.head);
+        }
+        let Some((_, segment)) = bytes.get(..layout.total()).and_then(|pdu| pdu.split_at_checked(layout.head)) else {
+            return Ok(0);
+        };
+        self.framing.check_data(&header, segment)?;
+        self.count(opcode);
+        if !opcode.is_request() {
+            self.window.update(&header.numbering());
+        }
+        self.handle(opcode, &header, segment.get(..layout.data).unwrap_or_default())?;
+        Ok(layout.total())
+    }
+
+    fn handle(&mut self, opcode: Opcode, header: &Header, data: &[u8]) -> Checked {
+        match opcode {
+            Opcode::ScsiResponse => self.on_scsi_response(&ScsiResponse::parse(header)?, data),
+            Opcode::DataIn => self.on_empty_data_in(&DataIn::parse(header)?),
+            Opcode::R2t => self.on_r2t(&R2t::parse(header)?, data),
+            Opcode::NopIn => self.on_nop_in(&NopIn::parse(header)?),
+            Opcode::TaskResponse => self.on_task_response(&TaskResponse::parse(header)?, data),
+            Opcode::TextResponse => self.on_text(&TextResponse::parse(header)?, data),
+            Opcode::LogoutResponse => self.on_logout(&LogoutResponse::parse(header)?, data),
+            Opcode::AsyncMessage => self.on_async(&AsyncMessage::parse(header)?, data),
+            Opcode::Reject => self.on_reject(&Reject::parse(header)?, data),
+            opcode => Err(PeerMisbehaved::UnexpectedPdu { opcode }),
+        }
+    }
+
+    /// Moves ExpStatSN, the only place that does. Says whether the status is new; an old one is to be discarded.
+    fn accept_status(&mut self, stat_sn: Serial) -> Checked<bool> {
+        let expected = self.exp_stat_sn;
+        if stat_sn == expected {
+            self.exp_stat_sn = expected.next();
+            return Ok(true);
+        }
+        if stat_sn.lt(expected) { Ok(false) } else { Err(PeerMisbehaved::StatusGap { expected, received: stat_sn }) }
+    }
+
+    fn find(&self, itt: Itt) -> Checked<Slot> {
+        self.tasks.find(itt).ok_or(PeerMisbehaved::UnknownTask { itt })
+    }
+
+    /// The SCSI command with this tag.
+    fn find_scsi(&mut self, itt: Itt, opcode: Opcode) -> Checked<(Slot, &mut Task)> {
+        let slot = self.find(itt)?;
+        match self.tasks.get_mut(slot) {
+            Some(task) if matches!(task.kind, Kind::Scsi(_)) && task.was_sent() => Ok((slot, task)),
+            _ => Err(PeerMisbehaved::WrongTask { itt, opcode }),
+        }
+    }
+
+    // Data-In
+
+    fn begin_landing(&mut self, header: &Header, layout: Layout) -> Checked {
+        let pdu = DataIn::parse(header)?;
+        let slot = self.admit_data(&pdu, layout.data)?;
+        let crc = self.negotiated.data_digest.then(Crc32c::new);
+        let offset = pdu.offset as usize;
+        self.landing = Some(Landing { pdu, header: *header, slot, offset, left: layout.data, tail: layout.tail, crc });
+        Ok(())
+    }
+
+    /// Checks where data would go. `None` for data that has come before.
+    fn admit_data(&mut self, pdu: &DataIn, length: usize) -> Checked<Option<Slot>> {
+        let now = self.now;
+        let (slot, task) = self.find_scsi(pdu.itt, Opcode::DataIn)?;
+        task.progress = now;
+        let wrong = PeerMisbehaved::WrongTask { itt: pdu.itt, opcode: Opcode::DataIn };
+        let Some(scsi) = task.scsi().filter(|scsi| scsi.direction == Direction::In) else { return Err(wrong) };
+        if pdu.data_sn.lt(scsi.data_sn) {
+            return Ok(None);
+        }
+        if pdu.data_sn != scsi.data_sn {
+            return Err(PeerMisbehaved::DataGap { expected: scsi.data_sn, received: pdu.data_sn });
+        }
+        let (offset, limit) = (pdu.offset as usize, scsi.buffer.len());
+        if offset.checked_add(length).is_none_or(|end| end > limit) {
+            return Err(PeerMisbehaved::DataBeyondEnd { offset: pdu.offset, length: length as u32, limit });
+        }
+        if offset != scsi.received {
+            let expected = scsi.received as u32;
+            return Err(PeerMisbehaved::DataOffset { expected, received: pdu.offset });
+        }
+        Ok(Some(slot))
+    }
+
+    /// Moves bytes of the data segment, or its end, out of `bytes`.
+    fn land(&mut self, bytes: &[u8]) -> Checked<usize> {
+        let Some(landing) = &mut self.landing else { return Ok(0) };
+        if landing.left == 0 {
+            let Some(tail) = bytes.get(..landing.tail) else { return Ok(0) };
+            self.finish_landing(tail)?;
+            return Ok(tail.len());
+        }
+        let part = bytes.get(..landing.left).unwrap_or(bytes);
+        let (from, upto) = (landing.offset, landing.offset + part.len());
+        if let Some(crc) = &mut landing.crc {
+            crc.update(part);
+        }
+        let scsi = landing.slot.and_then(|slot| self.tasks.get_mut(slot)?.scsi());
+        if let Some(room) = scsi.and_then(|scsi| scsi.buffer.get_mut(from..upto)) {
+            room.copy_from_slice(part);
+        }
+        landing.offset = upto;
+        landing.left -= part.len();
+        self.finish_landing_without_tail()?;
+        Ok(part.len())
+    }
+
+    fn finish_landing_without_tail(&mut self) -> Checked {
+        match &self.landing {
+            Some(landing) if landing.left == 0 && landing.tail == 0 => self.finish_landing(&[]),
+            _ => Ok(()),
+        }
+    }
+
+    fn finish_landing(&mut self, tail: &[u8]) -> Checked {
+        let Some(Landing { pdu, header, slot, offset, crc, .. }) = self.landing.take() else { return Ok(()) };
+        if let (Some(mut crc), Some((pad, received))) = (crc, tail.split_last_chunk::<DIGEST_LEN>()) {
+            crc.update(pad);
+            self.framing.compare_data(&header, u32::from_le_bytes(crc.wire()), *received)?;
+        }
+        if let Some(scsi) = slot.and_then(|slot| self.tasks.get_mut(slot)?.scsi()) {
+            self.stats.data_received += (offset - scsi.received) as u64;
+            scsi.received = offset;
+            scsi.data_sn = scsi.data_sn.next();
+        }
+        self.end_data_in(&pdu)
+    }
+
+    fn on_empty_data_in(&mut self, pdu: &DataIn) -> Checked {
+        if let Some(slot) = self.admit_data(pdu, 0)? {
+            let scsi = self.tasks.get_mut(slot).and_then(|task| task.scsi());
+            if let Some(scsi) = scsi {
+                scsi.data_sn = scsi.data_sn.next();
+                // A command of n bytes has at most n PDUs with data, and one without ends each sequence.
+                if pdu.status.is_none() && scsi.data_sn.0 as usize > 2 * scsi.buffer.len() + 16 {
+                    return Err(PeerMisbehaved::EmptyData);
+                }
+            }
+        }
+        self.end_data_in(pdu)
+    }
+
+    /// Ends the command if the Data-In carried its status.
+    fn end_data_in(&mut self, pdu: &DataIn) -> Checked {
+        let Some((status, residual)) = pdu.status else { return Ok(()) };
+        if self.accept_status(pdu.numbering.stat_sn)? {
+            let slot = self.find(pdu.itt)?;
+            self.complete(slot, status, residual, Bytes::new());
+        }
+        Ok(())
+    }
+
+    // SCSI Response
+
+    fn on_scsi_response(&mut self, pdu: &ScsiResponse, data: &[u8]) -> Checked {
+        if !self.accept_status(pdu.numbering.stat_sn)? {
+            return Ok(());
+        }
+        let (slot, task) = self.find_scsi(pdu.itt, Opcode::ScsiResponse)?;
+        if pdu.response != ServiceResponse::Completed {
+            self.end(slot, Err(CommandError::Delivery(pdu.response)));
+            return Ok(());
+        }
+        let received = task.scsi().map_or(Serial(0), |scsi| scsi.data_sn);
+        if pdu.exp_data_sn.gt(received) && task.scsi().is_some_and(|scsi| scsi.direction == Direction::In) {
+            return Err(PeerMisbehaved::DataGap { expected: received, received: pdu.exp_data_sn });
+        }
+        let (sense, _) = split_sense(data)?;
+        self.complete(slot, pdu.status, pdu.residual, Bytes::copy_from_slice(sense));
+        Ok(())
+    }
+
+    /// Ends a command with its status.
+    fn complete(&mut self, slot: Slot, status: Status, residual: Residual, sense: Bytes) {
+        let Some(scsi) = self.tasks.get_mut(slot).and_then(|task| task.scsi()) else { return };
+        let success = status.is_good_family() || is_recovered(status, &sense);
+        let mut data = std::mem::take(&mut scsi.buffer);
+        data.truncate(if success { valid_length(data.len(), scsi.received, residual) } else { 0 });
+        let lost = if success { unsent(scsi, residual) } else { None };
+        let response = Response { status, sense, data, residual };
+        self.end(slot, lost.map_or(Ok(Finished::Scsi(response)), Err));
+    }
+
+    /// Takes a task out of the table and tells whoever waits for it.
+    pub(super) fn end(&mut self, slot: Slot, completion: Result<Finished, CommandError>) {
+        let Some(task) = self.tasks.remove(slot) else { return };
+        if let Kind::Scsi(scsi) = &task.kind
+            && !scsi.bursts.is_empty()
+        {
+            self.writers.retain(|writer| *writer != slot);
+        }
+        if let Some(Kind::Management { aborts, .. }) =
+            task.aborted_by.and_then(|by| self.tasks.get_mut(by)).map(|by| &mut by.kind)
+        {
+            *aborts = None;
+        }
+        self.finish(task.token, completion);
+    }
+
+    // R2T
+
+    fn on_r2t(&mut self, pdu: &R2t, data: &[u8]) -> Checked {
+        no_data(Opcode::R2t, data)?;
+        let (now, limit, max_r2ts) = (self.now, self.negotiated.max_burst_length, self.negotiated.max_outstanding_r2t);
+        let (slot, task) = self.find_scsi(pdu.itt, Opcode::R2t)?;
+        if pdu.lun != task.lun {
+            return Err(PeerMisbehaved::WrongLun { itt: pdu.itt });
+        }
+        task.progress = now;
+        let wrong = PeerMisbehaved::WrongTask { itt: pdu.itt, opcode: Opcode::R2t };
+        let Some(scsi) = task.scsi().filter(|scsi| scsi.direction == Direction::Out) else { return Err(wrong) };
+        if pdu.r2t_sn.lt(scsi.r2t_sn) {
+            return Ok(());
+        }
+        check_r2t(pdu, scsi, limit)?;
+        if scsi.bursts.len() >= usize::from(max_r2ts) {
+            return Err(PeerMisbehaved::TooManyR2ts { limit: max_r2ts });
+        }
+        let (offset, left) = (pdu.offset as usize, pdu.length as usize);
+        scsi.r2t_sn = scsi.r2t_sn.next();
+        scsi.requested = offset + left;
+        scsi.bursts.push_back(Burst { ttt: pdu.ttt, offset, left, data_sn: Serial(0) });
+        if scsi.bursts.len() == 1 {
+            self.writers.push_back(slot);
+        }
+        Ok(())
+    }
+
+    // NOP-In, Text, Logout
+
+    fn on_nop_in(&mut self, pdu: &NopIn) -> Checked {
+        if !pdu.itt.is_reserved() {
+            if !self.accept_status(pdu.numbering.stat_sn)? {
+                return Ok(());
+            }
+            let slot = self.tasks.find(pdu.itt).ok_or(PeerMisbehaved::UnknownPing { itt: pdu.itt })?;
+            if !self.tasks.get_mut(slot).is_some_and(|task| matches!(task.kind, Kind::Ping)) {
+                return Err(PeerMisbehaved::UnknownPing { itt: pdu.itt });
+            }
+            if self.ping == Some(slot) {
+                self.ping = None;
+            }
+            self.end(slot, Ok(Finished::Pong));
+        } else if !pdu.ttt.is_reserved() && self.pongs < MAX_PONGS {
+            self.pongs += 1;
+            self.send_nop(pdu.lun, Itt::RESERVED, pdu.ttt, true, self.window.current());
+        }
+        Ok(())
+    }
+
+    fn on_text(&mut self, pdu: &TextResponse, data: &[u8]) -> Checked {
+        if !self.accept_status(pdu.numbering.stat_sn)? {
+            return Ok(());
+        }
+        let now = self.now;
+        let slot = self.find(pdu.itt)?;
+        let wrong = PeerMisbehaved::WrongTask { itt: pdu.itt, opcode: Opcode::TextResponse };
+        let Some(task) = self.tasks.get_mut(slot) else { return Err(wrong) };
+        let Kind::Text(text) = &mut task.kind else { return Err(wrong) };
+        if text.answer.len() + data.len() > MAX_TEXT {
+            return Err(PeerMisbehaved::TextTooLong { limit: MAX_TEXT });
+        }
+        let more_to_say = !text.request.is_empty();
+        if if pdu.fin { more_to_say } else { pdu.ttt.is_reserved() || (data.is_empty() && !more_to_say) } {
+            return Err(PeerMisbehaved::TextSequence);
+        }
+        text.answer.extend_from_slice(data);
+        task.progress = now;
+        if !pdu.fin {
+            self.issue_text(slot, pdu.itt, pdu.lun, pdu.ttt);
+            return Ok(());
+        }
+        let answer = std::mem::take(&mut text.answer);
+        self.text = None;
+        self.end(slot, Ok(Finished::Text(answer)));
+        Ok(())
+    }
+
+    fn on_logout(&mut self, pdu: &LogoutResponse, data: &[u8]) -> Checked {
+        no_data(Opcode::LogoutResponse, data)?;
+        if !self.accept_status(pdu.numbering.stat_sn)? {
+            return Ok(());
+        }
+        let slot = self.find(pdu.itt)?;
+        if !self.tasks.get_mut(slot).is_some_and(|task| matches!(task.kind, Kind::Logout)) {
+            return Err(PeerMisbehaved::WrongTask { itt: pdu.itt, opcode: Opcode::LogoutResponse });
+        }
+        if pdu.result == LogoutResult::Closed {
+            self.end(slot, Ok(Finished::LoggedOut));
+            self.fail(&ConnectionError::LoggedOut);
+        } else {
+            self.fail(&ConnectionError::LogoutFailed(pdu.result));
+        }
+        Ok(())
+    }
+
+    // Asynchronous Message, Reject
+
+    fn on_async(&mut self, pdu: &AsyncMessage, data: &[u8]) -> Checked {
+        if !self.accept_status(pdu.numbering.stat_sn)? {
+            return Ok(());
+        }
+        match pdu.event {
+            AsyncEvent::Scsi => {
+                let (sense, _) = split_sense(data)?;
+                self.report(Event::Sense { lun: pdu.lun, sense: Bytes::copy_from_slice(sense) });
+                return Ok(());
+            }
+            AsyncEvent::LogoutRequest { deadline } => self.drain(deadline),
+            AsyncEvent::ConnectionDrop { cid, time2wait, time2retain } if cid == self.cid => {
+                self.fail(&ConnectionError::DroppedByTarget { time2wait, time2retain });
+            }
+            AsyncEvent::SessionDrop { time2wait, time2retain } => {
+                self.fail(&ConnectionError::DroppedByTarget { time2wait, time2retain });
+            }
+            AsyncEvent::Negotiate { .. } => self.negotiate_nothing(),
+            _ => {}
+        }
+        self.report(Event::Message(pdu.event));
+        Ok(())
+    }
+
+    fn on_reject(&mut self, pdu: &Reject, data: &[u8]) -> Checked {
+        if !self.accept_status(pdu.numbering.stat_sn)? {
+            return Ok(());
+        }
+        let rejected = Header::read(data).ok_or(PeerMisbehaved::ShortReject)?;
+        match rejected.opcode() {
+            Ok(
+                Opcode::ScsiCommand
+                | Opcode::TextRequest
+                | Opcode::TaskRequest
+                | Opcode::LogoutRequest
+                | Opcode::NopOut,
+            ) => {
+                self.rejected(rejected.itt(), pdu.reason);
+            }
+            // The task of any other request still gets its response.
+            _ => self.report(Event::Reject(pdu.reason)),
+        }
+        Ok(())
+    }
+
+    fn on_task_response(&mut self, pdu: &TaskResponse, data: &[u8]) -> Checked {
+        no_data(Opcode::TaskResponse, data)?;
+        if !self.accept_status(pdu.numbering.stat_sn)? {
+            return Ok(());
+        }
+        let slot = self.find(pdu.itt)?;
+        let wrong = PeerMisbehaved::WrongTask { itt: pdu.itt, opcode: Opcode::TaskResponse };
+        let Some(task) = self.tasks.get_mut(slot) else { return Err(wrong) };
+        let Kind::Management { aborts, function } = task.kind else { return Err(wrong) };
+        let lun = task.lun;
+        self.end(slot, Ok(Finished::Task(pdu.result)));
+        self.conclude(aborts, function, lun, pdu.result);
+        Ok(())
+    }
+
+    /// Queues an empty text exchange, which is what the target gets when it asks for a negotiation.
+    fn negotiate_nothing(&mut self) {
+        if self.text.is_none() && matches!(self.state, State::Open) {
+            let _ = self.accept(super::Request::Text(Vec::new()), None);
+        }
+    }
+}
+
+/// What to call an error in the stream: damage on the way, or a fault of the target.
+fn cause(error: PeerMisbehaved) -> ConnectionError {
+    match error {
+        PeerMisbehaved::Frame(error @ (FrameError::HeaderDigest { .. } | FrameError::DataDigest { .. })) => {
+            ConnectionError::Damaged(error)
+        }
+        error => error.into(),
+    }
+}
+
+fn no_data(opcode: Opcode, data: &[u8]) -> Checked {
+    if data.is_empty() { Ok(()) } else { Err(PeerMisbehaved::UnexpectedData { opcode }) }
+}
+
+fn check_r2t(pdu: &R2t, scsi: &Scsi, max_burst: u32) -> Checked {
+    let (offset, length, limit) = (pdu.offset, pdu.length, scsi.payload.len());
+    if pdu.r2t_sn != scsi.r2t_sn {
+        return Err(PeerMisbehaved::R2tGap { expected: scsi.r2t_sn, received: pdu.r2t_sn });
+    }
+    if length > max_burst {
+        return Err(PeerMisbehaved::R2tTooLong { length, limit: max_burst });
+    }
+    if u64::from(offset) + u64::from(length) > limit as u64 {
+        return Err(PeerMisbehaved::R2tBeyondEnd { offset, length, limit });
+    }
+    if (offset as usize) < scsi.requested {
+        return Err(PeerMisbehaved::R2tBackwards { offset, end: scsi.requested });
+    }
+    Ok(())
+}
+
+/// CHECK CONDITION with a recovered error: the command did what it should.
+fn is_recovered(status: Status, sense: &[u8]) -> bool {
+    status == Status::CHECK_CONDITION && Sense::parse(sense).is_ok_and(|sense| sense.key == SenseKey::RecoveredError)
+}
+
+/// How many bytes of the buffer hold data: those that came, less what the target says it did not mean to send.
+fn valid_length(expected: usize, received: usize, residual: Residual) -> usize {
+    match residual {
+        Residual::Underflow(short) => received.min(expected.saturating_sub(short as usize)),
+        _ => received,
+    }
+}
+
+/// The error of a write that is called done although the target never took all of its data.
+fn unsent(scsi: &Scsi, residual: Residual) -> Option<CommandError> {
+    let expected = match residual {
+        Residual::Underflow(short) => scsi.payload.len().saturating_sub(short as usize),
+        _ => scsi.payload.len(),
+    };
+    let pending: usize = scsi.bursts.iter().map(|burst| burst.left).sum();
+    let received = scsi.requested.saturating_sub(pending);
+    (received < expected).then_some(CommandError::Short { expected, received })
+}

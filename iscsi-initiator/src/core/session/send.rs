@@ -1,0 +1,289 @@
+//! Requests and data on their way out (RFC 7143, sections 4.2.5.2 and 11.7).
+
+use iscsi_proto::pdu::{
+    Ahs, DataOut, LogoutReason, LogoutRequest, NopOut, Opcode, ScsiCommand, TaskFunction, TaskRequest, TextRequest,
+};
+use iscsi_proto::scsi::Lun;
+use iscsi_proto::serial::Serial;
+use iscsi_proto::tags::{Itt, Ttt};
+
+use super::super::params::Negotiated;
+use super::super::task::{Burst, Direction, Kind, Scsi, Slot};
+use super::Core;
+
+/// Bytes in the queue beyond which no more Data-Out is added: the commands behind it take their turn first.
+const HIGH_WATER: usize = 256 * 1024;
+/// The longest Data-Out segment, however much the target takes: others take turns with it.
+const MAX_DATA_OUT: usize = 256 * 1024;
+
+/// How the data of a write starts out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Unasked {
+    /// Bytes in the command's own PDU.
+    pub(super) immediate: usize,
+    /// Bytes sent before the first R2T, `immediate` among them.
+    pub(super) total: usize,
+}
+
+impl Unasked {
+    /// What the negotiated values allow for a write of `length` bytes.
+    pub(super) fn new(negotiated: &Negotiated, length: usize) -> Self {
+        let first = length.min(negotiated.first_burst_length as usize);
+        let mut immediate = 0;
+        if negotiated.immediate_data {
+            immediate = segment(first, negotiated.max_send_data_segment_length);
+        }
+        let total = if negotiated.initial_r2t { immediate } else { first };
+        Self { immediate, total }
+    }
+}
+
+/// The length of the next data segment of a burst of `left` bytes: whole words unless it is the last.
+fn segment(left: usize, max: u32) -> usize {
+    let max = max as usize;
+    if left <= max { left } else { max & !3 }
+}
+
+impl Core {
+    /// Gives numbers to waiting tasks, as many as the window takes, and queues them.
+    pub(super) fn pump(&mut self) {
+        while let Some(slot) = self.waiting.front().copied() {
+            let text = self.tasks.get_mut(slot).is_some_and(|task| matches!(task.kind, Kind::Text(_)));
+            // Text is sent as immediate: some targets never move the window of a discovery session.
+            let may_go = if text { self.text.is_none() } else { self.window.is_open() };
+            if !may_go {
+                return;
+            }
+            self.waiting.pop_front();
+            self.issue(slot);
+        }
+    }
+
+    /// Queues the request of a task.
+    pub(super) fn issue(&mut self, slot: Slot) {
+        let itt = self.tasks.itt(slot);
+        let now = self.now;
+        let Some(task) = self.tasks.get_mut(slot) else { return };
+        task.progress = now;
+        match task.kind {
+            Kind::Scsi(_) => self.issue_scsi(slot, itt),
+            Kind::Text(_) => self.issue_text(slot, itt, Lun::ZERO, Ttt::RESERVED),
+            Kind::Management { aborts, function } => self.issue_management(slot, itt, aborts, function),
+            Kind::Ping => self.issue_ping(slot, itt),
+            Kind::Logout => self.issue_logout(slot, itt),
+        }
+    }
+
+    fn issue_scsi(&mut self, slot: Slot, itt: Itt) {
+        let cmd_sn = self.window.take();
+        let exp_stat_sn = self.exp_stat_sn;
+        let Some(task) = self.tasks.get_mut(slot) else { return };
+        task.cmd_sn = Some(cmd_sn);
+        let lun = task.lun;
+        let Kind::Scsi(scsi) = &mut task.kind else { return };
+        let unasked = Unasked::new(&self.negotiated, scsi.payload.len());
+        scsi.requested = unasked.total;
+        let header = ScsiCommand {
+            immediate: false,
+            fin: unasked.immediate == unasked.total,
+            read: scsi.direction == Direction::In,
+            write: scsi.direction == Direction::Out,
+            attribute: scsi.attribute,
+            priority: 0,
+            lun,
+            itt,
+            expected_length: scsi.buffer.len().max(scsi.payload.len()) as u32,
+            cmd_sn,
+            exp_stat_sn,
+            cdb: scsi.cdb,
+        };
+        let ahs = extended(scsi);
+        self.queue.push_data(header.encode(), &ahs, &scsi.payload, 0, unasked.immediate);
+        self.stats.count(Opcode::ScsiCommand);
+        self.stats.data_sent += unasked.immediate as u64;
+        self.send_unasked(slot, itt, unasked);
+    }
+
+    /// Queues the rest of the first burst right behind its command, as the order of commands demands.
+    fn send_unasked(&mut self, slot: Slot, itt: Itt, unasked: Unasked) {
+        let mut burst = Burst {
+            ttt: Ttt::RESERVED,
+            offset: unasked.immediate,
+            left: unasked.total - unasked.immediate,
+            data_sn: Serial(0),
+        };
+        while burst.left != 0 {
+            self.send_data(slot, itt, Lun::ZERO, &mut burst);
+        }
+    }
+
+    /// Queues Data-Out that R2Ts ask for, one PDU per task in turn.
+    pub(super) fn fill(&mut self) {
+        while self.queue.len() < HIGH_WATER {
+            let Some(slot) = self.writers.pop_front() else { return };
+            let itt = self.tasks.itt(slot);
+            let Some(task) = self.tasks.get_mut(slot) else { continue };
+            let lun = task.lun;
+            let Some(mut burst) = task.scsi().and_then(|scsi| scsi.bursts.pop_front()) else { continue };
+            self.send_data(slot, itt, lun, &mut burst);
+            let Some(scsi) = self.tasks.get_mut(slot).and_then(|task| task.scsi()) else { continue };
+            if burst.left != 0 {
+                scsi.bursts.push_front(burst);
+            }
+            if !scsi.bursts.is_empty() {
+                self.writers.push_back(slot);
+            }
+        }
+    }
+
+    /// Queues the next Data-Out PDU of `burst` and moves it on.
+    fn send_data(&mut self, slot: Slot, itt: Itt, lun: Lun, burst: &mut Burst) {
+        let (now, exp_stat_sn) = (self.now, self.exp_stat_sn);
+        let Some(task) = self.tasks.get_mut(slot) else { return };
+        task.progress = now;
+        let Some(scsi) = task.scsi() else { return };
+        let length = segment(burst.left, self.negotiated.max_send_data_segment_length.min(MAX_DATA_OUT as u32));
+        let header = DataOut {
+            fin: length == burst.left,
+            lun,
+            itt,
+            ttt: burst.ttt,
+            exp_stat_sn,
+            data_sn: burst.data_sn,
+            offset: burst.offset as u32,
+        };
+        self.queue.push_data(header.encode(), &[], &scsi.payload, burst.offset, length);
+        burst.offset += length;
+        burst.left -= length;
+        burst.data_sn = burst.data_sn.next();
+        self.stats.data_sent += length as u64;
+        self.stats.count(Opcode::DataOut);
+    }
+
+    /// Queues the first or the next request of a text exchange.
+    pub(super) fn issue_text(&mut self, slot: Slot, itt: Itt, lun: Lun, ttt: Ttt) {
+        let (cmd_sn, exp_stat_sn) = (self.window.current(), self.exp_stat_sn);
+        let limit = self.negotiated.max_send_data_segment_length as usize;
+        let Some(task) = self.tasks.get_mut(slot) else { return };
+        task.cmd_sn = Some(cmd_sn);
+        let Kind::Text(text) = &mut task.kind else { return };
+        let rest = text.request.split_off(text.request.len().min(limit));
+        let part = std::mem::replace(&mut text.request, rest);
+        let more = !text.request.is_empty();
+        let header = TextRequest { immediate: true, fin: !more, more, lun, itt, ttt, cmd_sn, exp_stat_sn };
+        self.queue.push_copy(header.encode(), &part);
+        self.text = Some(slot);
+        self.count(Opcode::TextRequest);
+    }
+
+    fn issue_management(&mut self, slot: Slot, itt: Itt, aborts: Option<Slot>, function: TaskFunction) {
+        let cmd_sn = self.window.current();
+        let mut referenced = Itt::RESERVED;
+        let mut ref_cmd_sn = Serial(0);
+        if let Some(aborted) = aborts {
+            referenced = self.tasks.itt(aborted);
+            ref_cmd_sn = self.tasks.get_mut(aborted).and_then(|task| task.cmd_sn).unwrap_or(cmd_sn);
+        }
+        let names_a_lun = !matches!(function, TaskFunction::TargetWarmReset | TaskFunction::TargetColdReset);
+        let Some(task) = self.tasks.get_mut(slot) else { return };
+        task.cmd_sn = Some(cmd_sn);
+        let header = TaskRequest {
+            immediate: true,
+            function,
+            lun: if names_a_lun { task.lun } else { Lun::ZERO },
+            itt,
+            referenced,
+            cmd_sn,
+            exp_stat_sn: self.exp_stat_sn,
+            ref_cmd_sn,
+            exp_data_sn: Serial(0),
+        };
+        self.queue.push(&header.encode());
+        self.count(Opcode::TaskRequest);
+    }
+
+    fn issue_ping(&mut self, slot: Slot, itt: Itt) {
+        let cmd_sn = self.window.current();
+        if let Some(task) = self.tasks.get_mut(slot) {
+            task.cmd_sn = Some(cmd_sn);
+        }
+        self.send_nop(Lun::ZERO, itt, Ttt::RESERVED, true, cmd_sn);
+    }
+
+    /// Queues a NOP-Out without data.
+    pub(super) fn send_nop(&mut self, lun: Lun, itt: Itt, ttt: Ttt, immediate: bool, cmd_sn: Serial) {
+        let header = NopOut { immediate, lun, itt, ttt, cmd_sn, exp_stat_sn: self.exp_stat_sn };
+        self.queue.push(&header.encode());
+        self.count(Opcode::NopOut);
+    }
+
+    fn issue_logout(&mut self, slot: Slot, itt: Itt) {
+        let cmd_sn = self.window.current();
+        if let Some(task) = self.tasks.get_mut(slot) {
+            task.cmd_sn = Some(cmd_sn);
+        }
+        let header = LogoutRequest {
+            immediate: true,
+            reason: LogoutReason::CloseSession,
+            itt,
+            cid: self.cid,
+            cmd_sn,
+            exp_stat_sn: self.exp_stat_sn,
+        };
+        self.queue.push(&header.encode());
+        self.count(Opcode::LogoutRequest);
+        self.close_the_door();
+    }
+}
+
+/// The additional header segment of a CDB longer than 16 bytes.
+fn extended(scsi: &Scsi) -> Vec<u8> {
+    let mut ahs = Vec::new();
+    if !scsi.extended_cdb.is_empty() {
+        Ahs::ExtendedCdb(scsi.extended_cdb.to_vec()).encode_to(&mut ahs);
+    }
+    ahs
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn unasked(initial_r2t: bool, immediate_data: bool, first: u32, segment: u32, length: usize) -> (usize, usize) {
+        let negotiated = Negotiated {
+            initial_r2t,
+            immediate_data,
+            first_burst_length: first,
+            max_send_data_segment_length: segment,
+            ..Negotiated::default()
+        };
+        let Unasked { immediate, total } = Unasked::new(&negotiated, length);
+        (immediate, total)
+    }
+
+    #[test]
+    fn r172_to_r176_what_goes_out_unasked() {
+        for (r2t, immediate, first, segment, length, expected) in [
+            (true, false, 65536, 8192, 100_000, (0, 0)),
+            (true, true, 65536, 8192, 100_000, (8192, 8192)),
+            (true, true, 4096, 8192, 100_000, (4096, 4096)),
+            (true, true, 65536, 8192, 512, (512, 512)),
+            (false, false, 65536, 8192, 100_000, (0, 65536)),
+            (false, false, 65536, 8192, 512, (0, 512)),
+            (false, true, 65536, 8192, 100_000, (8192, 65536)),
+            (false, true, 65536, 65536, 65536, (65536, 65536)),
+            (false, true, 65536, 513, 1024, (512, 1024)),
+            (false, true, 65536, 8192, 0, (0, 0)),
+        ] {
+            assert_eq!(unasked(r2t, immediate, first, segment, length), expected, "{r2t} {immediate} {length}");
+        }
+    }
+
+    #[test]
+    fn r193_segments_are_whole_words_unless_they_are_the_last() {
+        assert_eq!(segment(2000, 513), 512);
+        assert_eq!(segment(513, 513), 513);
+        assert_eq!(segment(3, 512), 3);
+        assert_eq!(segment(514, 513), 512);
+    }
+}

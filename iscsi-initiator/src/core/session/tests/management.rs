@@ -1,0 +1,377 @@
+use iscsi_proto::pdu::{
+    AsyncEvent, AsyncMessage, Header, LogoutResponse, LogoutResult, NopIn, Opcode, Reject, RejectReason, TaskFunction,
+    TaskResponse, TaskResult, TextResponse,
+};
+
+use super::*;
+
+impl World {
+    fn task_response(&mut self, itt: Itt, result: TaskResult) {
+        let numbering = self.status();
+        self.say(TaskResponse { result, information: [0; 3], itt, numbering }, &[]);
+    }
+
+    fn message(&mut self, event: AsyncEvent) {
+        let numbering = self.status();
+        self.say(AsyncMessage { lun: Lun::ZERO, numbering, event }, &[]);
+    }
+
+    fn logout_response(&mut self, itt: Itt, result: LogoutResult) {
+        let numbering = self.status();
+        self.say(LogoutResponse { result, itt, numbering, time2wait: 0, time2retain: 0 }, &[]);
+    }
+
+    fn reject(&mut self, reason: RejectReason, rejected: &Header) {
+        let numbering = self.status();
+        let pdu = Reject { reason, numbering, data_sn: Serial(0) };
+        self.say(pdu, rejected.as_bytes());
+    }
+}
+
+#[test]
+fn r241_r243_r250_a_command_without_progress_is_aborted() {
+    let mut world = World::new();
+    world.read(1, 512);
+    let command = world.command();
+    world.pass(SECOND * 10);
+    let pdu = DataIn { fin: false, ..world.data_in(command.itt, 0, 0) };
+    world.say(pdu, &[0; 256]);
+    world.pass(SECOND * 14);
+    assert!(world.sent().is_empty());
+    world.pass(SECOND);
+    let [(Pdu::TaskRequest(abort), _)] = &world.sent()[..] else { panic!() };
+    assert!(abort.immediate);
+    assert_eq!(abort.function, TaskFunction::AbortTask);
+    assert_eq!((abort.lun, abort.referenced, abort.ref_cmd_sn), (Lun::from(3), command.itt, command.cmd_sn));
+    assert_eq!(abort.cmd_sn, command.cmd_sn.next());
+    let itt = abort.itt;
+    world.task_response(itt, TaskResult::FunctionComplete);
+    let after = Duration::from_secs(15);
+    assert!(matches!(world.completion(1), Err(CommandError::TimedOut { after: a, sent: true }) if a == after));
+    assert_eq!(world.core.stats().timeouts, 1);
+    world.assert_clean();
+}
+
+#[test]
+fn r251_an_answer_that_overtakes_the_abort_counts() {
+    let mut world = World::new();
+    world.read(1, 512);
+    let itt = world.command().itt;
+    world.pass(SECOND * 15);
+    let [(Pdu::TaskRequest(abort), _)] = &world.sent()[..] else { panic!() };
+    let abort = abort.itt;
+    let pdu = DataIn { status: Some((Status::GOOD, Residual::None)), ..world.data_in(itt, 0, 0) };
+    world.stat_sn = world.stat_sn.next();
+    world.say(pdu, &pattern(512));
+    assert_eq!(world.ended(1).data, pattern(512));
+    world.task_response(abort, TaskResult::TaskDoesNotExist);
+    world.assert_clean();
+}
+
+#[test]
+fn r251_a_task_that_the_target_does_not_know_ends_the_connection() {
+    for result in [TaskResult::TaskDoesNotExist, TaskResult::FunctionNotSupported, TaskResult::FunctionRejected] {
+        let mut world = World::new();
+        world.read(1, 512);
+        world.command();
+        world.pass(SECOND * 15);
+        let [(Pdu::TaskRequest(abort), _)] = &world.sent()[..] else { panic!() };
+        let itt = abort.itt;
+        world.task_response(itt, result);
+        assert!(matches!(world.core.closed(), Some(ConnectionError::TimedOut { .. })));
+        assert!(matches!(world.completion(1), Err(CommandError::Closed { sent: true, .. })));
+    }
+}
+
+#[test]
+fn r250_r297_a_target_that_answers_nothing_is_given_up() {
+    let mut world = World::new();
+    world.read(1, 512);
+    world.command();
+    let mut steps = 0;
+    while world.core.closed().is_none() {
+        world.next_deadline();
+        steps += 1;
+        assert!(steps < 10);
+    }
+    assert_eq!(world.now, SECOND * 25);
+    assert!(matches!(world.completion(1), Err(CommandError::Closed { sent: true, .. })));
+    assert_eq!(world.core.deadline(), None);
+}
+
+#[test]
+fn r159_r297_a_command_that_the_window_never_lets_out_times_out_unsent() {
+    let mut world = World::new();
+    world.core.window = Window::new(Serial(7), Serial(7), Serial(6));
+    world.read(1, 512);
+    world.next_deadline();
+    world.next_deadline();
+    assert!(matches!(world.completion(1), Err(CommandError::TimedOut { sent: false, .. })));
+    world.assert_clean();
+}
+
+#[test]
+fn r226_a_silent_target_is_pinged_and_given_up() {
+    let idle = Patience { idle: Some(SECOND * 5), ..PATIENCE };
+    let mut world = World::patient(Negotiated::default(), idle);
+    world.next_deadline();
+    assert_eq!(world.now, SECOND * 5);
+    let [(Pdu::NopOut(ping), _)] = &world.sent()[..] else { panic!() };
+    let numbering = world.status();
+    world.say(NopIn { lun: Lun::ZERO, itt: ping.itt, ttt: Ttt::RESERVED, numbering }, &[]);
+    world.assert_clean();
+    assert_eq!(world.core.deadline(), Some(SECOND * 10));
+    world.next_deadline();
+    assert_eq!(world.sent().len(), 1);
+    world.pass(SECOND);
+    assert!(matches!(world.core.closed(), Some(ConnectionError::TimedOut { what: "a ping", .. })));
+}
+
+#[test]
+fn r220_a_flood_of_pings_is_not_answered_without_end() {
+    let mut world = World::new();
+    for ttt in 0..1000 {
+        let ping = NopIn { lun: Lun::ZERO, itt: Itt::RESERVED, ttt: Ttt(ttt), numbering: world.numbering() };
+        world.say(ping, &[]);
+    }
+    assert_eq!(world.sent().len(), 64);
+    let ping = NopIn { lun: Lun::ZERO, itt: Itt::RESERVED, ttt: Ttt(1), numbering: world.numbering() };
+    world.say(ping, &[]);
+    assert_eq!(world.sent().len(), 1);
+}
+
+#[test]
+fn r224_an_answer_to_no_ping_ends_the_connection() {
+    let mut world = World::new();
+    world.read(1, 512);
+    let itt = world.command().itt;
+    let numbering = world.status();
+    world.say(NopIn { lun: Lun::ZERO, itt, ttt: Ttt::RESERVED, numbering }, &[]);
+    assert_eq!(world.misbehaved(), PeerMisbehaved::UnknownPing { itt });
+}
+
+#[test]
+fn r242_r246_a_reset_ends_the_commands_of_its_unit() {
+    let mut world = World::new();
+    world.read(1, 512);
+    let other = Request::Scsi { lun: Lun::from(4), command: Command::read(Cdb::read(0, 1), BytesMut::zeroed(512)) };
+    world.core.submit(other, 2, world.now);
+    world.sent();
+    world.core.submit(Request::Task { function: TaskFunction::LogicalUnitReset, lun: Lun::from(3) }, 3, world.now);
+    let [(Pdu::TaskRequest(reset), _)] = &world.sent()[..] else { panic!() };
+    assert_eq!((reset.lun, reset.referenced), (Lun::from(3), Itt::RESERVED));
+    let itt = reset.itt;
+    world.task_response(itt, TaskResult::FunctionComplete);
+    let done = world.done();
+    assert_eq!(done.len(), 2);
+    assert!(matches!(done[0], (3, Ok(Finished::Task(TaskResult::FunctionComplete)))));
+    assert!(matches!(done[1], (1, Err(CommandError::Aborted))));
+    assert_eq!(world.core.tasks.len(), 1);
+}
+
+#[test]
+fn r255_r256_r257_logout_ends_the_session() {
+    let mut world = World::new();
+    world.read(1, 512);
+    world.command();
+    world.core.submit(Request::Logout, 2, world.now);
+    let [(Pdu::LogoutRequest(logout), _)] = &world.sent()[..] else { panic!() };
+    assert!(logout.immediate);
+    assert_eq!((logout.reason, logout.cid), (iscsi_proto::pdu::LogoutReason::CloseSession, 1));
+    let itt = logout.itt;
+    world.read(3, 512);
+    assert!(world.sent().is_empty());
+    assert!(matches!(world.completion(3), Err(CommandError::Closed { sent: false, .. })));
+    world.logout_response(itt, LogoutResult::Closed);
+    let done = world.done();
+    assert!(matches!(done[0], (2, Ok(Finished::LoggedOut))));
+    assert!(matches!(done[1], (1, Err(CommandError::Closed { error: ConnectionError::LoggedOut, sent: true }))));
+    assert!(matches!(world.core.closed(), Some(ConnectionError::LoggedOut)));
+}
+
+#[test]
+fn r258_r259_a_logout_that_fails_or_gets_no_answer_closes_all_the_same() {
+    for result in [LogoutResult::CidNotFound, LogoutResult::RecoveryNotSupported, LogoutResult::CleanupFailed] {
+        let mut world = World::new();
+        world.core.submit(Request::Logout, 2, world.now);
+        let itt = world.sent()[0].0.encode().itt();
+        world.logout_response(itt, result);
+        assert!(matches!(world.core.closed(), Some(ConnectionError::LogoutFailed(r)) if *r == result));
+        assert!(world.completion(2).is_err());
+    }
+    let mut world = World::new();
+    world.core.submit(Request::Logout, 2, world.now);
+    world.pass(SECOND * 10);
+    assert!(matches!(world.core.closed(), Some(ConnectionError::TimedOut { what: "a logout", .. })));
+}
+
+#[test]
+fn r227_the_target_can_ask_for_a_logout() {
+    let mut world = World::new();
+    world.read(1, 512);
+    let itt = world.command().itt;
+    world.message(AsyncEvent::LogoutRequest { deadline: 10 });
+    assert!(world.sent().is_empty());
+    world.read(2, 512);
+    assert!(matches!(world.completion(2), Err(CommandError::Closed { sent: false, .. })));
+    let response = world.response(itt, Status::GOOD);
+    world.say(response, &[]);
+    world.ended(1);
+    let [(Pdu::LogoutRequest(logout), _)] = &world.sent()[..] else { panic!() };
+    assert_eq!(logout.exp_stat_sn, Serial(102));
+    assert_eq!(world.core.take_event(), Some(Event::Message(AsyncEvent::LogoutRequest { deadline: 10 })));
+}
+
+#[test]
+fn r227_the_logout_asked_for_does_not_wait_for_slow_commands() {
+    let mut world = World::new();
+    world.read(1, 512);
+    world.command();
+    world.message(AsyncEvent::LogoutRequest { deadline: 10 });
+    world.pass(SECOND * 5);
+    assert!(matches!(world.sent()[..], [(Pdu::LogoutRequest(_), _)]));
+}
+
+#[test]
+fn r228_r229_announced_drops_end_the_connection_with_their_times() {
+    for event in [
+        AsyncEvent::ConnectionDrop { cid: 1, time2wait: 3, time2retain: 4 },
+        AsyncEvent::SessionDrop { time2wait: 3, time2retain: 4 },
+    ] {
+        let mut world = World::new();
+        world.message(event);
+        let Some(ConnectionError::DroppedByTarget { time2wait: 3, time2retain: 4 }) = world.core.closed() else {
+            panic!()
+        };
+    }
+    let mut world = World::new();
+    world.message(AsyncEvent::ConnectionDrop { cid: 2, time2wait: 3, time2retain: 4 });
+    assert!(world.core.closed().is_none());
+}
+
+#[test]
+fn r230_a_request_to_negotiate_is_met_with_an_empty_text() {
+    let mut world = World::new();
+    world.message(AsyncEvent::Negotiate { deadline: 3 });
+    let sent = world.sent();
+    let [(Pdu::TextRequest(text), data)] = &sent[..] else { panic!() };
+    assert!(text.fin && data.is_empty());
+    world.message(AsyncEvent::Negotiate { deadline: 3 });
+    assert!(world.sent().is_empty());
+}
+
+#[test]
+fn r232_r234_scsi_events_are_told() {
+    let mut world = World::new();
+    let numbering = world.status();
+    let event = AsyncMessage { lun: Lun::from(3), numbering, event: AsyncEvent::Scsi };
+    world.say(event, &[0, 2, 0x70, 0]);
+    let expected = Event::Sense { lun: Lun::from(3), sense: Bytes::from_static(&[0x70, 0]) };
+    assert_eq!(world.core.take_event(), Some(expected));
+    assert_eq!(world.core.take_event(), None);
+    world.read(1, 512);
+    assert_eq!(world.command().exp_stat_sn, Serial(101));
+}
+
+#[test]
+fn r235_r236_a_rejected_command_ends_and_its_number_is_plugged() {
+    for acknowledged in [false, true] {
+        let mut world = World::new();
+        world.read(1, 512);
+        let command = world.command();
+        if acknowledged {
+            world.exp_cmd_sn = world.exp_cmd_sn.next();
+        }
+        world.reject(RejectReason::CommandNotSupported, &command.encode());
+        assert!(matches!(world.completion(1), Err(CommandError::Rejected(RejectReason::CommandNotSupported))));
+        let sent = world.sent();
+        if acknowledged {
+            assert!(sent.is_empty());
+        } else {
+            let [(Pdu::NopOut(plug), _)] = &sent[..] else { panic!("{sent:?}") };
+            assert!(!plug.immediate && !plug.itt.is_reserved());
+            assert_eq!(plug.cmd_sn, command.cmd_sn);
+        }
+    }
+}
+
+#[test]
+fn r237_a_rejected_data_out_leaves_the_command_to_its_response() {
+    let mut world = World::new();
+    world.write(1, 512);
+    let sent = world.sent();
+    let itt = sent[0].0.encode().itt();
+    let mut header = Header::new(Opcode::DataOut);
+    header.0[16..20].copy_from_slice(&itt.0.to_be_bytes());
+    world.reject(RejectReason::DataDigestError, &header);
+    assert!(world.done().is_empty());
+    assert_eq!(world.core.take_event(), Some(Event::Reject(RejectReason::DataDigestError)));
+    let response = world.response(itt, Status::CHECK_CONDITION);
+    world.say(response, &[]);
+    assert_eq!(world.ended(1).status, Status::CHECK_CONDITION);
+}
+
+#[test]
+fn r235_a_reject_without_its_header_ends_the_connection() {
+    for length in [0, 47] {
+        let mut world = World::new();
+        let numbering = world.status();
+        let pdu = Reject { reason: RejectReason::ProtocolError, numbering, data_sn: Serial(0) };
+        world.say(pdu, &vec![0; length]);
+        assert_eq!(world.misbehaved(), PeerMisbehaved::ShortReject);
+    }
+}
+
+#[test]
+fn r149_r265_to_r273_a_text_exchange_goes_on_until_the_target_ends_it() {
+    let mut world = World::with(Negotiated { max_send_data_segment_length: 8, ..Negotiated::default() });
+    world.core.submit(Request::Text(b"SendTargets=All\0".to_vec()), 1, world.now);
+    world.core.submit(Request::Text(Vec::new()), 2, world.now);
+    let sent = world.sent();
+    let [(Pdu::TextRequest(first), data)] = &sent[..] else { panic!("{sent:?}") };
+    assert!(first.more && !first.fin && first.immediate && first.ttt.is_reserved());
+    assert_eq!(data[..], b"SendTarg"[..]);
+    let itt = first.itt;
+    let answer = |world: &mut World, fin, ttt, data: &[u8]| {
+        let numbering = world.status();
+        world.say(TextResponse { fin, more: false, lun: Lun::from(5), itt, ttt, numbering }, data);
+    };
+    answer(&mut world, false, Ttt(9), b"");
+    let sent = world.sent();
+    let [(Pdu::TextRequest(second), data)] = &sent[..] else { panic!("{sent:?}") };
+    assert!(second.fin && !second.more);
+    assert_eq!((second.itt, second.ttt, second.lun), (itt, Ttt(9), Lun::from(5)));
+    assert_eq!(data[..], b"ets=All\0"[..]);
+    answer(&mut world, false, Ttt(10), b"TargetN");
+    let sent = world.sent();
+    let [(Pdu::TextRequest(third), data)] = &sent[..] else { panic!("{sent:?}") };
+    assert!(third.fin && data.is_empty() && third.ttt == Ttt(10));
+    answer(&mut world, true, Ttt::RESERVED, b"ame=x\0");
+    let Ok(Finished::Text(text)) = world.completion(1) else { panic!() };
+    assert_eq!(text, b"TargetName=x\0");
+    let [(Pdu::TextRequest(next), _)] = &world.sent()[..] else { panic!() };
+    assert_ne!(next.itt, itt);
+}
+
+#[test]
+fn r266_r267_a_text_response_out_of_sequence_ends_the_connection() {
+    for (fin, ttt, data) in [(false, Ttt::RESERVED, &b"x"[..]), (false, Ttt(1), b"")] {
+        let mut world = World::new();
+        world.core.submit(Request::Text(b"A=1\0".to_vec()), 1, world.now);
+        let itt = world.sent()[0].0.encode().itt();
+        let numbering = world.status();
+        world.say(TextResponse { fin, more: false, lun: Lun::ZERO, itt, ttt, numbering }, data);
+        assert_eq!(world.misbehaved(), PeerMisbehaved::TextSequence);
+    }
+}
+
+#[test]
+fn r265_r268_a_rejected_text_leaves_the_connection_open() {
+    let mut world = World::new();
+    world.core.submit(Request::Text(b"A=1\0".to_vec()), 1, world.now);
+    let header = world.sent()[0].0.encode();
+    world.reject(RejectReason::ProtocolError, &header);
+    assert!(matches!(world.completion(1), Err(CommandError::Rejected(_))));
+    world.core.submit(Request::Text(Vec::new()), 2, world.now);
+    assert_eq!(world.sent().len(), 1);
+}

@@ -1,0 +1,251 @@
+//! The task of one connection: reads, hands over, writes, sleeps.
+
+use std::future::Future;
+use std::io::IoSlice;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use iscsi_proto::framer::FrameLimits;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::broadcast;
+use tokio::time::{Sleep, sleep_until};
+
+use super::clock::Clock;
+use super::mailbox::{Mailbox, Message};
+use super::staging::Staging;
+use crate::core::command::{Completion, Request, Token};
+use crate::core::session::{Core, Patience, Start};
+use crate::core::{ConnectionError, Event, Time};
+
+/// What is left of a data segment goes straight into its buffer if it is at least this long.
+const DIRECT: usize = 16 * 1024;
+/// Bytes read in one turn before the queue gets its turn.
+const READ_BUDGET: usize = 512 * 1024;
+/// Turns in one poll before other tasks of the runtime get theirs.
+const TURNS: usize = 16;
+/// Buffers per vectored write.
+const SLICES: usize = 64;
+/// How many bytes more than its data segment a PDU takes at most: header, AHS, padding, digests.
+const OVERHEAD: usize = 48 + 1020 + 3 + 8;
+/// The token under which the connection itself asks for things; no caller has it.
+const OWN: Token = usize::MAX;
+
+/// Runs the connection of a session until it ends. It does nothing unless it is polled: spawn it, or poll it beside
+/// the calls on the [`Session`](crate::Session).
+///
+/// The result is `Ok` after a logout.
+///
+/// # Cancellation
+///
+/// Dropping it closes the transport without a logout, and ends every command with
+/// [`ConnectionError::Abandoned`].
+#[must_use = "a connection does nothing unless it is polled"]
+pub struct Connection<IO> {
+    io: IO,
+    core: Core,
+    mailbox: Arc<Mailbox>,
+    events: broadcast::Sender<Event>,
+    staging: Staging,
+    staging_limit: usize,
+    clock: Clock,
+    sleep: Pin<Box<Sleep>>,
+    /// When `sleep` ends; `None` if it is not to be waited for.
+    armed: Option<Time>,
+    inbox: Vec<Message>,
+    done: Vec<(Token, Completion)>,
+    wakers: Vec<Waker>,
+}
+
+impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
+    /// Takes over a connection that has just been logged in on; `received` came behind the login.
+    pub(crate) fn new(
+        io: IO,
+        start: Start,
+        patience: Patience,
+        received: &[u8],
+        mailbox: Arc<Mailbox>,
+        events: broadcast::Sender<Event>,
+    ) -> Self {
+        let clock = Clock::start();
+        let max_data = start.negotiated.max_recv_data_segment_length.max(FrameLimits::LOGIN.max_data);
+        let mut core = Core::new(start, patience, clock.now());
+        let mut staging = Staging::new(received);
+        let used = core.receive(staging.bytes(), clock.now());
+        staging.consume(used);
+        Self {
+            io,
+            core,
+            mailbox,
+            events,
+            staging,
+            staging_limit: max_data as usize + OVERHEAD,
+            clock,
+            sleep: Box::pin(sleep_until(clock.at(Time::ZERO))),
+            armed: None,
+            inbox: Vec::new(),
+            done: Vec::new(),
+            wakers: Vec::new(),
+        }
+    }
+
+    /// Reads what has come, up to the budget. Says whether there was anything.
+    fn read(&mut self, cx: &mut Context<'_>, now: Time) -> bool {
+        let mut count = 0;
+        while count < READ_BUDGET && self.core.closed().is_none() {
+            let result = if let Some(landing) = self.core.landing(DIRECT) {
+                let mut room = ReadBuf::new(landing);
+                let poll = Pin::new(&mut self.io).poll_read(cx, &mut room);
+                let filled = room.filled().len();
+                poll.map_ok(|()| {
+                    self.core.landed(filled, now);
+                    filled
+                })
+            } else {
+                let poll = self.staging.poll_fill(&mut self.io, cx, self.staging_limit);
+                poll.map_ok(|filled| {
+                    let used = self.core.receive(self.staging.bytes(), now);
+                    self.staging.consume(used);
+                    filled
+                })
+            };
+            match result {
+                Poll::Pending => break,
+                Poll::Ready(Ok(0)) => self.core.fail(&ConnectionError::ClosedByTarget),
+                Poll::Ready(Ok(filled)) => count += filled,
+                Poll::Ready(Err(error)) => self.core.fail(&error.into()),
+            }
+        }
+        count != 0
+    }
+
+    /// Takes over what callers want. Says whether there was anything.
+    fn take_requests(&mut self, waker: &Waker, now: Time) -> bool {
+        self.mailbox.collect(&mut self.inbox, waker);
+        let any = !self.inbox.is_empty();
+        for message in self.inbox.drain(..) {
+            hand_over(&mut self.core, message, now);
+        }
+        any
+    }
+
+    /// Writes what is queued until the transport takes no more. Says whether it took anything.
+    fn write(&mut self, cx: &mut Context<'_>) -> bool {
+        let mut any = false;
+        while self.core.has_outgoing() {
+            let mut slices = [IoSlice::new(&[]); SLICES];
+            let filled = self.core.outgoing(&mut slices);
+            let slices = slices.get(..filled).unwrap_or_default();
+            match Pin::new(&mut self.io).poll_write_vectored(cx, slices) {
+                Poll::Pending => return any,
+                Poll::Ready(Ok(0)) => return self.lose(&ConnectionError::ClosedByTarget),
+                Poll::Ready(Ok(count)) => self.core.sent(count),
+                Poll::Ready(Err(error)) => return self.lose(&error.into()),
+            }
+            any = true;
+        }
+        if any && let Poll::Ready(Err(error)) = Pin::new(&mut self.io).poll_flush(cx) {
+            return self.lose(&error.into());
+        }
+        any
+    }
+
+    /// The transport does not take anything any more.
+    fn lose(&mut self, error: &ConnectionError) -> bool {
+        // What the target said last may be in the receive buffer still: a reason is better than "closed".
+        self.core.fail(error);
+        false
+    }
+
+    /// Waits for the core's deadline. Says whether it has come.
+    fn tick(&mut self, cx: &mut Context<'_>) -> bool {
+        let Some(deadline) = self.core.deadline() else { return false };
+        if self.armed.is_none_or(|armed| deadline < armed) {
+            self.sleep.as_mut().reset(self.clock.at(deadline));
+            self.armed = Some(deadline);
+        }
+        if self.sleep.as_mut().poll(cx).is_pending() {
+            return false;
+        }
+        self.armed = None;
+        self.core.expire(self.clock.now());
+        true
+    }
+
+    /// One turn: reads come first. Says whether there may be more to do.
+    fn turn(&mut self, cx: &mut Context<'_>) -> bool {
+        let now = self.clock.now();
+        let mut busy = self.read(cx, now);
+        self.deliver();
+        busy |= self.take_requests(cx.waker(), now);
+        busy |= self.write(cx);
+        self.deliver();
+        busy || self.tick(cx)
+    }
+}
+
+impl<IO> Connection<IO> {
+    fn deliver(&mut self) {
+        while let Some(event) = self.core.take_event() {
+            // Nobody has to listen.
+            let _ = self.events.send(event);
+        }
+        self.core.take_done(&mut self.done);
+        self.mailbox.deliver(&mut self.done, &mut self.wakers);
+        self.wakers.drain(..).for_each(Waker::wake);
+    }
+
+    /// Ends everything that waits.
+    fn close(&mut self, error: &ConnectionError) {
+        self.core.fail(error);
+        let error = self.core.closed().unwrap_or(error).clone();
+        let now = self.clock.now();
+        for message in self.mailbox.close(&error) {
+            hand_over(&mut self.core, message, now);
+        }
+        self.deliver();
+    }
+}
+
+fn hand_over(core: &mut Core, message: Message, now: Time) {
+    match message {
+        Message::Submit(token, request) => core.submit(request, token, now),
+        Message::Cancel(token) => core.cancel(token),
+        Message::Shutdown => core.submit(Request::Logout, OWN, now),
+    }
+}
+
+impl<IO: AsyncRead + AsyncWrite + Unpin> Future for Connection<IO> {
+    type Output = Result<(), ConnectionError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        for _ in 0..TURNS {
+            let busy = this.turn(cx);
+            if let Some(error) = this.core.closed().cloned() {
+                this.close(&error);
+                return Poll::Ready(match error {
+                    ConnectionError::LoggedOut => Ok(()),
+                    error => Err(error),
+                });
+            }
+            if !busy {
+                return Poll::Pending;
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
+
+impl<IO> Drop for Connection<IO> {
+    fn drop(&mut self) {
+        self.close(&ConnectionError::Abandoned);
+    }
+}
+
+impl<IO> std::fmt::Debug for Connection<IO> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Connection").field("closed", &self.core.closed()).finish_non_exhaustive()
+    }
+}

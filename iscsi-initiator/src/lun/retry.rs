@@ -1,0 +1,138 @@
+//! When a command is sent again (SAM-5, section 5.3; SPC-5, section 4.4.8).
+
+use std::time::Duration;
+
+use iscsi_proto::scsi::{Sense, SenseKey, Status};
+
+use crate::core::CommandError;
+
+/// How often conditions that go away by being reported are waited out in a row: one may follow another.
+const ATTENTIONS: u32 = 16;
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// Sends a command again, as a new task, where the logical unit said that it did not do it and may do it soon.
+#[derive(Debug)]
+pub(crate) struct Retry {
+    attentions: u32,
+    pauses: u32,
+    waited: Duration,
+    patience: Duration,
+}
+
+/// What to do about an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Advice {
+    Again,
+    Later,
+    Never,
+}
+
+impl Retry {
+    /// Waits for a busy unit for as long as `patience`, all pauses together.
+    pub(crate) const fn new(patience: Duration) -> Self {
+        Self { attentions: 0, pauses: 0, waited: Duration::ZERO, patience }
+    }
+
+    /// Returns when the command may be sent again, or gives the error back.
+    pub(crate) async fn wait(&mut self, error: CommandError) -> Result<(), CommandError> {
+        match advice(&error) {
+            Advice::Again if self.attentions < ATTENTIONS => self.attentions += 1,
+            Advice::Later if self.waited < self.patience => {
+                let pause = FIRST_PAUSE.saturating_mul(1 << self.pauses.min(8)).min(LONGEST_PAUSE);
+                let pause = pause.min(self.patience.saturating_sub(self.waited));
+                self.pauses += 1;
+                self.waited += pause;
+                tokio::time::sleep(pause).await;
+            }
+            _ => return Err(error),
+        }
+        Ok(())
+    }
+}
+
+fn advice(error: &CommandError) -> Advice {
+    match error {
+        CommandError::Status(Status::BUSY | Status::TASK_SET_FULL) => Advice::Later,
+        CommandError::Sense(sense) => advice_of(sense),
+        _ => Advice::Never,
+    }
+}
+
+fn advice_of(sense: &Sense) -> Advice {
+    match sense.code() {
+        // Becoming ready; asymmetric access state transition.
+        (SenseKey::NotReady, 0x04, 0x01 | 0x0a) => Advice::Later,
+        (SenseKey::UnitAttention, asc, ascq) if is_harmless(asc, ascq) => Advice::Again,
+        _ => Advice::Never,
+    }
+}
+
+/// Whether what a UNIT ATTENTION reports leaves a command as right as it was. It does not where the medium, the
+/// identity of the unit or a reservation may be another one.
+const fn is_harmless(asc: u8, ascq: u8) -> bool {
+    match asc {
+        // Power on, reset, nexus loss; commands cleared; cleared by a protocol event.
+        0x29 | 0x2f | 0x47 => true,
+        // Parameters changed, but for reservations and registrations.
+        0x2a => !matches!(ascq, 0x03..=0x05),
+        // Target operating conditions changed: microcode, reported LUNs.
+        0x3f => matches!(ascq, 0x01 | 0x0e),
+        // Thin provisioning soft threshold.
+        0x38 => ascq == 0x07,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sense(key: SenseKey, asc: u8, ascq: u8) -> CommandError {
+        CommandError::Sense(Sense::new(key, asc, ascq))
+    }
+
+    #[test]
+    fn r215_r216_r253_what_is_sent_again() {
+        for (error, expected) in [
+            (CommandError::Status(Status::BUSY), Advice::Later),
+            (CommandError::Status(Status::TASK_SET_FULL), Advice::Later),
+            (CommandError::Status(Status::RESERVATION_CONFLICT), Advice::Never),
+            (CommandError::Status(Status::TASK_ABORTED), Advice::Never),
+            (sense(SenseKey::UnitAttention, 0x29, 0), Advice::Again),
+            (sense(SenseKey::UnitAttention, 0x2a, 0x09), Advice::Again),
+            (sense(SenseKey::UnitAttention, 0x2a, 0x03), Advice::Never),
+            (sense(SenseKey::UnitAttention, 0x28, 0), Advice::Never),
+            (sense(SenseKey::UnitAttention, 0x3f, 0x03), Advice::Never),
+            (sense(SenseKey::NotReady, 0x04, 0x01), Advice::Later),
+            (sense(SenseKey::NotReady, 0x04, 0x02), Advice::Never),
+            (sense(SenseKey::NotReady, 0x3a, 0), Advice::Never),
+            (sense(SenseKey::AbortedCommand, 0x47, 0x05), Advice::Never),
+            (sense(SenseKey::IllegalRequest, 0x29, 0), Advice::Never),
+            (CommandError::Aborted, Advice::Never),
+        ] {
+            assert_eq!(advice(&error), expected, "{error}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn r297_a_unit_that_stays_busy_is_given_up_in_time() {
+        let start = tokio::time::Instant::now();
+        let mut retry = Retry::new(Duration::from_secs(3));
+        let mut tries = 0;
+        while retry.wait(CommandError::Status(Status::BUSY)).await.is_ok() {
+            tries += 1;
+        }
+        assert_eq!(start.elapsed(), Duration::from_secs(3));
+        assert!((7..=10).contains(&tries), "{tries}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn r297_attentions_without_end_are_given_up() {
+        let mut retry = Retry::new(Duration::from_secs(3));
+        for _ in 0..ATTENTIONS {
+            assert!(retry.wait(sense(SenseKey::UnitAttention, 0x29, 0)).await.is_ok());
+        }
+        assert!(retry.wait(sense(SenseKey::UnitAttention, 0x29, 0)).await.is_err());
+    }
+}

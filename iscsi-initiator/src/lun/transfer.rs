@@ -1,0 +1,207 @@
+//! Reading and writing.
+
+use std::collections::VecDeque;
+
+use bytes::{Bytes, BytesMut};
+use iscsi_proto::scsi::{Cdb, SyncCache};
+
+use super::{Lun, Retry};
+use crate::core::{Command, CommandError, Payload, Response};
+use crate::driver::mailbox::Pending;
+use crate::session::{failure, good, response};
+
+/// Parts of one transfer that are under way at a time.
+const PARTS: usize = 8;
+
+impl Lun {
+    /// Reads `length` bytes at `offset`.
+    ///
+    /// # Cancellation
+    ///
+    /// Commands that were sent run to their end on the target; nothing else is left behind.
+    pub async fn read_at(&self, offset: u64, length: usize) -> Result<Bytes, CommandError> {
+        self.check_range(offset, length)?;
+        let block = u64::from(self.block_size());
+        let start = offset / block * block;
+        let lead = (offset - start) as usize;
+        let whole = (lead + length).next_multiple_of(block as usize);
+        let mut data = self.read_into(start, BytesMut::zeroed(whole)).await?.freeze();
+        data = data.slice(lead..lead + length);
+        Ok(data)
+    }
+
+    /// Fills `buffer` from `offset` on and gives it back. Offset and length have to be whole blocks.
+    ///
+    /// The data lands in the buffer itself, without a copy. After an error the buffer is gone.
+    ///
+    /// # Cancellation
+    ///
+    /// Commands that were sent run to their end on the target, and the buffer lives until then.
+    pub async fn read_into(&self, offset: u64, buffer: BytesMut) -> Result<BytesMut, CommandError> {
+        self.check_alignment(offset, buffer.len())?;
+        self.check_range(offset, buffer.len())?;
+        let mut rest = (offset, buffer);
+        let mut done = BytesMut::new();
+        let mut parts = VecDeque::new();
+        loop {
+            while parts.len() < PARTS && !rest.1.is_empty() {
+                let part = rest.1.split_to(rest.1.len().min(self.max_transfer()));
+                let at = rest.0;
+                rest.0 += part.len() as u64;
+                parts.push_back(ReadPart::start(self, at, part));
+            }
+            let Some(part) = parts.pop_front() else { return Ok(done) };
+            done.unsplit(part.finish(self).await?);
+        }
+    }
+
+    /// Fills `buffer` from `offset` on, wherever it starts and ends. Costs one copy; [`Lun::read_into`] costs none.
+    ///
+    /// # Cancellation
+    ///
+    /// As for [`Lun::read_at`]; the buffer is untouched.
+    pub async fn read_exact_at(&self, offset: u64, buffer: &mut [u8]) -> Result<(), CommandError> {
+        let data = self.read_at(offset, buffer.len()).await?;
+        buffer.copy_from_slice(&data);
+        Ok(())
+    }
+
+    /// Writes whole blocks at `offset`. Done means that the unit has answered GOOD to all of it; whether the data has
+    /// left a volatile cache is for [`Lun::flush`].
+    ///
+    /// After an error, any part of the range may hold old or new data.
+    ///
+    /// # Cancellation
+    ///
+    /// Commands that were sent run to their end on the target; what was not sent is not written.
+    pub async fn write_at(&self, offset: u64, data: impl Into<Payload>) -> Result<(), CommandError> {
+        let payload = data.into();
+        self.check_alignment(offset, payload.len())?;
+        self.check_range(offset, payload.len())?;
+        let mut sent = 0;
+        let mut parts = VecDeque::new();
+        loop {
+            while parts.len() < PARTS && sent < payload.len() {
+                let part = payload.part(sent, self.max_transfer().min(payload.len() - sent));
+                let at = offset + sent as u64;
+                sent += part.len();
+                parts.push_back(WritePart::start(self, at, part));
+            }
+            let Some(part) = parts.pop_front() else { return Ok(()) };
+            part.finish(self).await?;
+        }
+    }
+
+    /// Writes the buffers one after the other from `offset` on, without joining them first. See [`Lun::write_at`].
+    ///
+    /// # Cancellation
+    ///
+    /// As for [`Lun::write_at`].
+    pub async fn write_vectored_at(&self, offset: u64, buffers: Vec<Bytes>) -> Result<(), CommandError> {
+        self.write_at(offset, buffers).await
+    }
+
+    /// Writes at `offset`, wherever the range starts and ends. Blocks at its ends that it covers in part are read,
+    /// changed and written back: what somebody else writes into these blocks meanwhile is lost.
+    ///
+    /// # Cancellation
+    ///
+    /// As for [`Lun::write_at`].
+    pub async fn write_unaligned_at(&self, offset: u64, data: Bytes) -> Result<(), CommandError> {
+        self.check_range(offset, data.len())?;
+        if data.is_empty() || self.check_alignment(offset, data.len()).is_ok() {
+            return self.write_at(offset, data).await;
+        }
+        let block = u64::from(self.block_size());
+        let end = offset + data.len() as u64;
+        let (first, last) = (offset / block * block, end.next_multiple_of(block) - block);
+        let mut parts = Vec::new();
+        if offset != first {
+            let before = self.read_at(first, block as usize).await?;
+            parts.push(before.slice(..(offset - first) as usize));
+        }
+        parts.push(data);
+        if end != last + block {
+            let after = self.read_at(last, block as usize).await?;
+            parts.push(after.slice((end - last) as usize..));
+        }
+        self.write_at(first, parts).await
+    }
+
+    /// Has the unit put everything that was written onto stable storage (SYNCHRONIZE CACHE).
+    ///
+    /// # Cancellation
+    ///
+    /// The flush takes place all the same.
+    pub async fn flush(&self) -> Result<(), CommandError> {
+        let mut retry = self.session.retry();
+        loop {
+            let command = Command::new(SyncCache::ALL.encode());
+            match good(self.session.execute(self.number(), command).await?) {
+                Ok(_) => return Ok(()),
+                Err(error) => retry.wait(error).await?,
+            }
+        }
+    }
+
+    fn block_range(&self, offset: u64, length: usize) -> (u64, u32) {
+        let block = self.block_size();
+        (offset / u64::from(block), (length / block as usize) as u32)
+    }
+}
+
+/// One command of a read, on its way.
+struct ReadPart {
+    cdb: Cdb,
+    length: usize,
+    pending: Pending,
+}
+
+impl ReadPart {
+    fn start(lun: &Lun, offset: u64, buffer: BytesMut) -> Self {
+        let (lba, blocks) = lun.block_range(offset, buffer.len());
+        let (cdb, length) = (Cdb::read(lba, blocks), buffer.len());
+        Self { cdb, length, pending: lun.session.start(lun.number(), Command::read(cdb, buffer)) }
+    }
+
+    async fn finish(self, lun: &Lun) -> Result<BytesMut, CommandError> {
+        let Self { cdb, length, pending } = self;
+        let mut answer = response(pending.await)?;
+        let mut retry: Option<Retry> = None;
+        while let Some(error) = failure(&answer) {
+            retry.get_or_insert_with(|| lun.session.retry()).wait(error).await?;
+            let Response { mut data, .. } = answer;
+            data.resize(length, 0);
+            answer = lun.session.execute(lun.number(), Command::read(cdb, data)).await?;
+        }
+        let received = answer.data.len();
+        if received == length { Ok(answer.data) } else { Err(CommandError::Short { expected: length, received }) }
+    }
+}
+
+/// One command of a write, on its way.
+struct WritePart {
+    cdb: Cdb,
+    payload: Payload,
+    pending: Pending,
+}
+
+impl WritePart {
+    fn start(lun: &Lun, offset: u64, payload: Payload) -> Self {
+        let (lba, blocks) = lun.block_range(offset, payload.len());
+        let cdb = Cdb::write(lba, blocks);
+        let pending = lun.session.start(lun.number(), Command::write(cdb, payload.clone()));
+        Self { cdb, payload, pending }
+    }
+
+    async fn finish(self, lun: &Lun) -> Result<(), CommandError> {
+        let Self { cdb, payload, pending } = self;
+        let mut answer = response(pending.await)?;
+        let mut retry: Option<Retry> = None;
+        while let Some(error) = failure(&answer) {
+            retry.get_or_insert_with(|| lun.session.retry()).wait(error).await?;
+            answer = lun.session.execute(lun.number(), Command::write(cdb, payload.clone())).await?;
+        }
+        Ok(())
+    }
+}

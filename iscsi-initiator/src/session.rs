@@ -1,0 +1,289 @@
+//! A logged-in session.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use iscsi_proto::isid::Isid;
+use iscsi_proto::keys::Key;
+use iscsi_proto::name::IscsiName;
+use iscsi_proto::pdu::{TaskFunction, TaskResult};
+use iscsi_proto::portal::{Portal, PortalGroupTag};
+use iscsi_proto::scsi::{Inquiry, InquiryData, Lun as LunNumber, LunList, ReportLuns, Sense, Status};
+use tokio::sync::broadcast;
+
+use crate::core::command::{Command, Finished, Request, Response};
+use crate::core::login::Authentication;
+use crate::core::{CommandError, ConnectionError, Event, Negotiated, Stats};
+use crate::driver::mailbox::{Mailbox, Pending};
+use crate::lun::{Lun, Retry};
+
+/// A session with a target. Clones are handles of one session.
+///
+/// When the last handle is dropped, logical units and commands that wait included, the session is logged out behind
+/// the scenes. Call [`Session::logout`] to know how that went.
+#[derive(Clone)]
+pub struct Session(Arc<Handle>);
+
+/// What all handles share; the last one to go says goodbye.
+struct Handle {
+    mailbox: Arc<Mailbox>,
+    events: broadcast::Sender<Event>,
+    info: Info,
+    /// How long a busy unit is waited for.
+    patience: Duration,
+}
+
+/// What is known of a session since login.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Info {
+    /// The target; `None` in a discovery session.
+    pub target: Option<IscsiName>,
+    /// What people call the target, if it said so. Any UTF-8: escape it before it reaches a terminal.
+    pub target_alias: Option<String>,
+    /// The portal that was asked for, or the last one that a redirect named.
+    pub portal: Option<Portal>,
+    /// The address that the connection goes to.
+    pub peer: Option<SocketAddr>,
+    /// The address that the connection comes from.
+    pub local: Option<SocketAddr>,
+    /// This side's part of the session's identity.
+    pub isid: Isid,
+    /// The target's part of it.
+    pub tsih: u16,
+    /// The portal group, if the target named it.
+    pub portal_group: Option<PortalGroupTag>,
+    /// How both sides proved who they are.
+    pub authentication: Authentication,
+    /// Keys that the target should have answered in login and did not.
+    pub unanswered: Vec<Key>,
+    /// The values in force.
+    pub negotiated: Negotiated,
+}
+
+/// A stream of [`Event`]s, from the time it was asked for. An owner that falls behind by 256 events loses the oldest.
+#[derive(Debug)]
+pub struct Events(broadcast::Receiver<Event>);
+
+/// How many times REPORT LUNS is asked again with more room.
+const LUN_LIST_ROUNDS: usize = 4;
+/// Room for a first REPORT LUNS: 2047 logical units.
+const LUN_LIST: u32 = 16 * 1024;
+/// Room for standard INQUIRY data.
+const INQUIRY: u16 = 255;
+
+impl Session {
+    pub(crate) fn new(mailbox: Arc<Mailbox>, events: broadcast::Sender<Event>, info: Info, patience: Duration) -> Self {
+        Self(Arc::new(Handle { mailbox, events, info, patience }))
+    }
+
+    /// What is known of the session since login.
+    pub fn info(&self) -> &Info {
+        &self.0.info
+    }
+
+    /// Why the session is over, if it is.
+    pub fn closed(&self) -> Option<ConnectionError> {
+        self.0.mailbox.closed()
+    }
+
+    /// Events from now on.
+    pub fn events(&self) -> Events {
+        Events(self.0.events.subscribe())
+    }
+
+    /// Sends a command and waits for its status, whatever that is. [`good`] makes an error of a bad one.
+    ///
+    /// Nothing is sent again here: a UNIT ATTENTION or BUSY is the caller's to deal with.
+    ///
+    /// # Cancellation
+    ///
+    /// A command that has not been numbered yet is forgotten. One that has runs to its end on the target, and its
+    /// buffer lives until then.
+    pub async fn execute(&self, lun: LunNumber, command: Command) -> Result<Response, CommandError> {
+        response(self.start(lun, command).await)
+    }
+
+    /// Sends a command; it is on its way whether or not the result is awaited.
+    pub(crate) fn start(&self, lun: LunNumber, command: Command) -> Pending {
+        self.0.mailbox.submit(Request::Scsi { lun, command })
+    }
+
+    /// The logical units that the target has for this initiator, in its order (REPORT LUNS).
+    pub async fn luns(&self) -> Result<Vec<LunNumber>, CommandError> {
+        let mut allocation = LUN_LIST;
+        for _ in 0..LUN_LIST_ROUNDS {
+            let command = ReportLuns { select: ReportLuns::ADDRESSABLE, allocation };
+            let data = self.read_data(LunNumber::ZERO, command.encode(), allocation as usize).await?;
+            let list = LunList::parse(&data).map_err(|error| malformed("REPORT LUNS", &error))?;
+            match list.retry_allocation(allocation) {
+                Some(larger) => allocation = larger,
+                None => return Ok(list.luns),
+            }
+        }
+        Err(malformed("REPORT LUNS", &"the list grows faster than it can be read"))
+    }
+
+    /// What a logical unit says of itself (standard INQUIRY data).
+    pub async fn inquiry(&self, lun: LunNumber) -> Result<InquiryData, CommandError> {
+        let command = Inquiry { page: None, allocation: INQUIRY };
+        let data = self.read_data(lun, command.encode(), INQUIRY.into()).await?;
+        InquiryData::parse(&data).map_err(|error| malformed("INQUIRY", &error))
+    }
+
+    /// Opens a logical unit of a block device: asks for its size, block size, limits and identity.
+    ///
+    /// # Cancellation
+    ///
+    /// Nothing is left behind.
+    pub async fn open(&self, lun: LunNumber) -> Result<Lun, CommandError> {
+        Lun::open(self.clone(), lun).await
+    }
+
+    /// Sends LOGICAL UNIT RESET. Commands of this session on it end with [`CommandError::Aborted`], those of others do
+    /// not end well either.
+    ///
+    /// # Cancellation
+    ///
+    /// The reset takes place all the same.
+    pub async fn reset_lun(&self, lun: LunNumber) -> Result<TaskResult, CommandError> {
+        self.task(TaskFunction::LogicalUnitReset, lun).await
+    }
+
+    /// Sends ABORT TASK SET: ends all commands of this session on a logical unit.
+    ///
+    /// # Cancellation
+    ///
+    /// The function takes place all the same.
+    pub async fn abort_tasks(&self, lun: LunNumber) -> Result<TaskResult, CommandError> {
+        self.task(TaskFunction::AbortTaskSet, lun).await
+    }
+
+    async fn task(&self, function: TaskFunction, lun: LunNumber) -> Result<TaskResult, CommandError> {
+        match self.0.mailbox.submit(Request::Task { function, lun }).await? {
+            Finished::Task(result) => Ok(result),
+            _ => Err(CommandError::Invalid("another request was answered")),
+        }
+    }
+
+    /// Asks the target for a sign of life (NOP-Out).
+    pub async fn ping(&self) -> Result<(), CommandError> {
+        self.0.mailbox.submit(Request::Ping).await.map(drop)
+    }
+
+    /// Exchanges key=value text, and gives the whole answer as it came.
+    ///
+    /// # Cancellation
+    ///
+    /// The exchange goes on to its end, unseen.
+    pub async fn text(&self, request: Vec<u8>) -> Result<Vec<u8>, CommandError> {
+        match self.0.mailbox.submit(Request::Text(request)).await? {
+            Finished::Text(answer) => Ok(answer),
+            _ => Err(CommandError::Invalid("another request was answered")),
+        }
+    }
+
+    /// What went over the wire since login.
+    pub async fn stats(&self) -> Result<Stats, CommandError> {
+        match self.0.mailbox.submit(Request::Stats).await? {
+            Finished::Stats(stats) => Ok(*stats),
+            _ => Err(CommandError::Invalid("another request was answered")),
+        }
+    }
+
+    /// Logs out. Commands that have not ended by then end with an error; wait for them first.
+    ///
+    /// # Cancellation
+    ///
+    /// The logout takes place all the same.
+    pub async fn logout(&self) -> Result<(), CommandError> {
+        match self.0.mailbox.submit(Request::Logout).await {
+            Ok(_) | Err(CommandError::Closed { error: ConnectionError::LoggedOut, .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The rules by which a command is sent again.
+    pub(crate) fn retry(&self) -> Retry {
+        Retry::new(self.0.patience)
+    }
+
+    /// Sends a command that reads up to `length` bytes, again where that is safe and may help.
+    pub(crate) async fn read_data(
+        &self,
+        lun: LunNumber,
+        cdb: iscsi_proto::scsi::Cdb,
+        length: usize,
+    ) -> Result<BytesMut, CommandError> {
+        let mut retry = self.retry();
+        loop {
+            let command = Command::read(cdb, BytesMut::zeroed(length));
+            match good(self.execute(lun, command).await?) {
+                Ok(response) => return Ok(response.data),
+                Err(error) => retry.wait(error).await?,
+            }
+        }
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.mailbox.shut_down();
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session").field("info", &self.0.info).field("closed", &self.closed()).finish()
+    }
+}
+
+impl Events {
+    /// The next event; `None` once the session is over.
+    ///
+    /// # Cancellation
+    ///
+    /// No event is lost.
+    pub async fn next(&mut self) -> Option<Event> {
+        loop {
+            match self.0.recv().await {
+                Ok(event) => return Some(event),
+                Err(broadcast::error::RecvError::Lagged(_)) => {}
+                Err(broadcast::error::RecvError::Closed) => return None,
+            }
+        }
+    }
+}
+
+/// The response of a SCSI command.
+pub(crate) fn response(completion: Result<Finished, CommandError>) -> Result<Response, CommandError> {
+    match completion? {
+        Finished::Scsi(response) => Ok(response),
+        _ => Err(CommandError::Invalid("another request was answered")),
+    }
+}
+
+/// Makes an error of a response whose status does not say that the command did what it should. A recovered error does.
+pub fn good(response: Response) -> Result<Response, CommandError> {
+    failure(&response).map_or(Ok(response), Err)
+}
+
+/// The error that a response stands for, if it stands for one.
+pub(crate) fn failure(response: &Response) -> Option<CommandError> {
+    if response.status.is_good_family() {
+        return None;
+    }
+    match Sense::parse(&response.sense) {
+        Ok(sense) if response.status == Status::CHECK_CONDITION => {
+            (sense.key != iscsi_proto::scsi::SenseKey::RecoveredError).then_some(CommandError::Sense(sense))
+        }
+        _ => Some(CommandError::Status(response.status)),
+    }
+}
+
+pub(crate) fn malformed(command: &'static str, problem: &dyn fmt::Display) -> CommandError {
+    CommandError::Malformed { command, problem: problem.to_string() }
+}
