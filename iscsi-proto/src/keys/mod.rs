@@ -14,13 +14,15 @@
 //! # Ok::<(), iscsi_proto::keys::text::TextError>(())
 //! ```
 
+mod spec;
 mod table;
 
 pub mod negotiate;
 pub mod text;
 pub mod value;
 
-pub use table::{Key, KeySpec, Party, ResultFunction, Scope, Stage, Stages, TABLE, ValueKind};
+pub use spec::{KeySpec, Party, ResultFunction, Scope, Stage, Stages, ValueKind};
+pub use table::{Key, TABLE};
 
 /// The answer that leaves a negotiated key as it was.
 pub const REJECT: &str = "Reject";
