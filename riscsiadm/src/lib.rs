@@ -2,4 +2,5 @@
 //!
 //! The library holds the parts of the tool; the program in `main.rs` puts them together.
 
+pub mod cli;
 pub mod exit;
