@@ -15,6 +15,9 @@
 pub mod error;
 pub mod keys;
 pub mod node;
+pub mod paths;
 pub mod record;
 pub mod text;
 
+mod file;
+mod lock;
