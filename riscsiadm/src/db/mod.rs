@@ -12,7 +12,9 @@
 //! - What becomes part of a path is a checked name. What becomes part of a record holds no control character.
 //! - Half-written, foreign or damaged files never stop a listing; they are named in the log and passed over.
 
+pub mod config;
 pub mod error;
+pub mod initiator;
 pub mod keys;
 pub mod node;
 pub mod paths;
