@@ -19,6 +19,7 @@ pub mod keys;
 pub mod node;
 pub mod paths;
 pub mod record;
+pub mod store;
 pub mod text;
 
 mod file;
