@@ -7,6 +7,7 @@ mod discovery;
 mod iface;
 mod nodes;
 mod safety;
+mod samples;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
