@@ -1,6 +1,12 @@
 //! An iscsiadm-like tool on a user-space iSCSI initiator.
 //!
 //! The library holds the parts of the tool; the program in `main.rs` puts them together.
+//!
+//! - [`cli`] is what was typed and what it means.
+//! - [`db`] is what lies on disk: records, `iscsid.conf`, the initiator's name.
+//! - [`output`] turns data into the exact text, or the JSON, that is printed.
 
 pub mod cli;
+pub mod db;
 pub mod exit;
+pub mod output;
