@@ -1,6 +1,5 @@
 //! The initiator against a real tgtd.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail as tests do")]
 
 use std::fs;
 

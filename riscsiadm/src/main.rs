@@ -38,11 +38,22 @@ fn run(program: &Program, invocation: Invocation) -> Exit {
         Action::Print(text) => print(&text),
         Action::Command(Command::Completions(Completions { shell })) => print(&pages::completions(shell)),
         Action::Command(Command::Man(Man { dir })) => manual(dir.as_deref()),
-        Action::Request(..) | Action::Command(_) => Err(io::Error::other("not available in this build")),
+        Action::Command(command) => return talk(program, command),
+        Action::Request(..) => Err(io::Error::other("not available in this build")),
     };
     match done {
         Ok(()) => Exit::Success,
         Err(error) => fail(program, &error),
+    }
+}
+
+fn talk(program: &Program, command: Command) -> Exit {
+    match riscsiadm::command::run(command) {
+        Ok(()) => Exit::Success,
+        Err(failure) => {
+            eprintln!("{}: {failure}", program.name());
+            failure.exit
+        }
     }
 }
 

@@ -1,0 +1,75 @@
+//! The commands that iscsiadm never had, carried out.
+
+mod access;
+mod inquiry;
+mod ls;
+mod progress;
+mod read;
+mod write;
+
+use std::future::Future;
+use std::io::{self, Write};
+use std::time::Duration;
+
+use iscsi_initiator::Session;
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::timeout;
+
+use crate::cli::command::Command;
+use crate::exit::Exit;
+use crate::failure::Failure;
+
+/// How long a session may take to say goodbye when something else went wrong.
+const GOODBYE: Duration = Duration::from_secs(2);
+/// The same when the user is waiting for the prompt.
+const FAREWELL: Duration = Duration::from_millis(200);
+
+/// Carries out a command that talks to a target.
+pub fn run(command: Command) -> Result<(), Failure> {
+    let runtime = Runtime::new()?;
+    match command {
+        Command::Ls(ls) => runtime.block_on(until_interrupted(ls::run(ls))),
+        Command::Inquiry(inquiry) => runtime.block_on(until_interrupted(inquiry::run(inquiry))),
+        Command::Read(read) => runtime.block_on(until_interrupted(read::run(read))),
+        Command::Write(write) => runtime.block_on(until_interrupted(write::run(write))),
+        _ => Err(Failure::invalid("this command does not talk to a target")),
+    }
+}
+
+/// Runs `work` until Ctrl-C or SIGTERM. What it holds is dropped then, sessions included, which log out.
+async fn until_interrupted(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    let mut terminated = signal(SignalKind::terminate())?;
+    let mut interrupted = signal(SignalKind::interrupt())?;
+    tokio::select! {
+        result = work => return result,
+        _ = interrupted.recv() => {}
+        _ = terminated.recv() => {}
+    }
+    // The sessions that were dropped say goodbye in the background.
+    tokio::time::sleep(FAREWELL).await;
+    Err(Failure::new(Exit::Failure, "interrupted"))
+}
+
+/// Runs `work` in a session, and logs out however it ended.
+async fn within<T>(session: Session, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let result = work.await;
+    let logout = timeout(GOODBYE, session.logout()).await;
+    let value = result?;
+    match logout {
+        Ok(Ok(())) => Ok(value),
+        Ok(Err(error)) => Err(Failure::from(error).during("everything was done, but the logout failed")),
+        Err(_) => Err(Failure::new(Exit::Logout, "everything was done, but the target did not answer the logout")),
+    }
+}
+
+/// Prints to standard output.
+fn print(text: &str) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).or_else(broken_pipe)
+}
+
+/// That nobody reads on is for the reader to know.
+fn broken_pipe(error: io::Error) -> Result<(), Failure> {
+    if error.kind() == io::ErrorKind::BrokenPipe { Ok(()) } else { Err(error.into()) }
+}
