@@ -7,7 +7,9 @@ mod transfer;
 use std::fmt;
 use std::sync::Arc;
 
-use iscsi_proto::scsi::{BlockLimits, Capacity, DeviceId, InquiryData, Lun as LunNumber, MediumInfo, Provisioning};
+use iscsi_proto::scsi::{
+    BlockLimits, Capacity, DeviceId, InquiryData, Lun as LunNumber, MediumInfo, ModeData, Provisioning,
+};
 
 use crate::core::CommandError;
 use crate::session::Session;
@@ -39,9 +41,10 @@ struct Unit {
     max_blocks: u32,
 }
 
-/// The vital product data that the unit has.
+/// The mode parameters and the vital product data that the unit has.
 #[derive(Debug)]
 struct Pages {
+    mode: Option<ModeData>,
     serial: Option<String>,
     identity: Option<DeviceId>,
     limits: Option<BlockLimits>,
@@ -78,6 +81,17 @@ impl Lun {
     /// What it says of itself (INQUIRY).
     pub fn inquiry(&self) -> &InquiryData {
         &self.unit.inquiry
+    }
+
+    /// Whether it was write protected when it was opened (MODE SENSE).
+    pub fn is_read_only(&self) -> bool {
+        self.unit.pages.mode.as_ref().is_some_and(|mode| mode.write_protected)
+    }
+
+    /// Whether it keeps written data in a volatile cache until [`Lun::flush`], if it says so (caching mode page).
+    pub fn has_write_cache(&self) -> Option<bool> {
+        let caching = self.unit.pages.mode.as_ref()?.caching()?;
+        Some(caching.write_cache())
     }
 
     /// Its serial number, if it has one (VPD page 80h).

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use iscsi_proto::scsi::{
-    BlockLimits, Capacity, Cdb, Command as Scsi, DataError, DeviceId, Lun as LunNumber, MediumInfo, Provisioning,
-    Qualifier, ReadCapacity16, SenseKey, SupportedPages, UnitSerial,
+    BlockLimits, Caching, Capacity, Cdb, Command as Scsi, DataError, DeviceId, Lun as LunNumber, MediumInfo, ModeData,
+    ModeSense, Provisioning, Qualifier, ReadCapacity16, SenseKey, SupportedPages, UnitSerial,
 };
 
 use super::{Lun, Pages, Unit};
@@ -14,6 +14,8 @@ use crate::session::{Session, good, malformed};
 /// The most that one command moves unless the unit says less: enough to hide the round trip, little enough that others
 /// get their turn.
 const MAX_TRANSFER: u32 = 1 << 20;
+/// Room for mode parameters.
+const MODE: u16 = 252;
 /// The block sizes that are believed, in bytes.
 const BLOCK_SIZES: std::ops::RangeInclusive<u32> = 256..=1 << 20;
 
@@ -38,18 +40,34 @@ impl Lun {
     }
 }
 
-/// Reads the vital product data that the unit has and this crate knows.
+/// Reads the mode parameters and the vital product data that the unit has and this crate knows.
 async fn read_pages(session: &Session, lun: LunNumber) -> Result<Pages, CommandError> {
     let supported = read_page(session, lun, SupportedPages::CODE, SupportedPages::parse).await?;
     let has = |code| supported.as_ref().is_some_and(|pages| pages.contains(code));
-    let (serial, identity, limits, medium, provisioning) = tokio::try_join!(
+    let (mode, serial, identity, limits, medium, provisioning) = tokio::try_join!(
+        read_mode(session, lun),
         read_page_if(has(UnitSerial::CODE), session, lun, UnitSerial::CODE, UnitSerial::parse),
         read_page_if(has(DeviceId::CODE), session, lun, DeviceId::CODE, DeviceId::parse),
         read_page_if(has(BlockLimits::CODE), session, lun, BlockLimits::CODE, BlockLimits::parse),
         read_page_if(has(MediumInfo::CODE), session, lun, MediumInfo::CODE, MediumInfo::parse),
         read_page_if(has(Provisioning::CODE), session, lun, Provisioning::CODE, Provisioning::parse),
     )?;
-    Ok(Pages { serial: serial.map(|serial| serial.0), identity, limits, medium, provisioning })
+    Ok(Pages { mode, serial: serial.map(|serial| serial.0), identity, limits, medium, provisioning })
+}
+
+/// The mode parameters with the caching page, or with whatever pages there are. Only the header is dear: it tells whether
+/// the unit is write protected.
+async fn read_mode(session: &Session, lun: LunNumber) -> Result<Option<ModeData>, CommandError> {
+    let caching = ModeSense { no_descriptors: true, allocation: MODE, ..ModeSense::new(Caching::CODE) };
+    let all = ModeSense { page: ModeSense::ALL_PAGES, ..caching };
+    for command in [caching, all, ModeSense { ten: true, ..all }] {
+        match session.read_data(lun, command.encode(), MODE.into()).await {
+            Ok(data) => return Ok(ModeData::parse(&data, command.ten).ok()),
+            Err(CommandError::Sense(sense)) if sense.key == SenseKey::IllegalRequest => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(None)
 }
 
 async fn read_page_if<T>(

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use bytes::{Bytes, BytesMut};
-use iscsi_proto::scsi::{Cdb, SyncCache};
+use iscsi_proto::scsi::{Cdb, Sense, SenseKey, SyncCache};
 
 use super::{Lun, Retry};
 use crate::core::{Command, CommandError, Payload, Response};
@@ -12,6 +12,9 @@ use crate::session::{failure, good, response};
 
 /// Parts of one transfer that are under way at a time.
 const PARTS: usize = 8;
+
+/// The sense of a command that the unit does not know.
+const UNKNOWN: (SenseKey, u8, u8) = Sense::INVALID_OPCODE.code();
 
 impl Lun {
     /// Reads `length` bytes at `offset`.
@@ -139,6 +142,10 @@ impl Lun {
             let command = Command::new(SyncCache::ALL.encode());
             match good(self.session.execute(self.number(), command).await?) {
                 Ok(_) => return Ok(()),
+                // A unit without a volatile cache need not know the command.
+                Err(CommandError::Sense(sense)) if sense.code() == UNKNOWN && self.has_write_cache() == Some(false) => {
+                    return Ok(());
+                }
                 Err(error) => retry.wait(error).await?,
             }
         }

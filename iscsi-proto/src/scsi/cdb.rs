@@ -117,6 +117,12 @@ impl Cdb {
         self.bytes.get(..self.len.into()).unwrap_or(&self.bytes)
     }
 
+    /// How many bytes count, 1 to 16.
+    #[inline]
+    pub const fn byte_len(&self) -> usize {
+        self.len as usize
+    }
+
     /// 16 bytes, zero filled.
     #[inline]
     pub const fn as_padded(&self) -> [u8; Self::MAX_LEN] {

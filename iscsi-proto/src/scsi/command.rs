@@ -3,8 +3,13 @@
 use super::capacity::ReadCapacity16;
 use super::cdb::{Cdb, CdbError};
 use super::inquiry::Inquiry;
+use super::lba::{GetLbaStatus, Unmap};
 use super::luns::ReportLuns;
 use super::medium::{ByteCheck, CompareAndWrite, SyncCache, Verify, WriteSame};
+use super::mode::{ModeSelect, ModeSense};
+use super::opcodes::ReportOpcodes;
+use super::ports::ReportPortGroups;
+use super::reservation::{ReserveIn, ReserveOut};
 use super::transfer::Transfer;
 use super::unit::{RequestSense, StartStop};
 
@@ -40,8 +45,24 @@ pub enum Command {
     WriteSame(WriteSame),
     /// COMPARE AND WRITE.
     CompareAndWrite(CompareAndWrite),
+    /// UNMAP.
+    Unmap(Unmap),
+    /// GET LBA STATUS.
+    GetLbaStatus(GetLbaStatus),
+    /// MODE SENSE(6) or (10).
+    ModeSense(ModeSense),
+    /// MODE SELECT(6) or (10).
+    ModeSelect(ModeSelect),
     /// START STOP UNIT.
     StartStop(StartStop),
+    /// PERSISTENT RESERVE IN.
+    ReserveIn(ReserveIn),
+    /// PERSISTENT RESERVE OUT.
+    ReserveOut(ReserveOut),
+    /// REPORT SUPPORTED OPERATION CODES.
+    ReportOpcodes(ReportOpcodes),
+    /// REPORT TARGET PORT GROUPS.
+    ReportPortGroups(ReportPortGroups),
 }
 
 /// Which way the data of a command goes, and how many bytes that are at most.
@@ -75,15 +96,21 @@ impl Command {
             0x08 | 0x28 | 0xa8 | 0x88 => Self::Read(Transfer::parse(cdb)?),
             0x0a | 0x2a | 0xaa | 0x8a => Self::Write(Transfer::parse(cdb)?),
             0x12 => Self::Inquiry(Inquiry::parse(cdb)?),
+            0x15 | 0x55 => Self::ModeSelect(ModeSelect::parse(cdb)?),
+            0x1a | 0x5a => Self::ModeSense(ModeSense::parse(cdb)?),
             0x1b => Self::StartStop(StartStop::parse(cdb)?),
             0x25 => Self::ReadCapacity10,
             0x2e | 0xae | 0x8e => Self::WriteAndVerify(Verify::parse_write(cdb)?),
             0x2f | 0xaf | 0x8f => Self::Verify(Verify::parse_verify(cdb)?),
             0x35 | 0x91 => Self::SyncCache(SyncCache::parse(cdb)?),
             0x41 | 0x93 => Self::WriteSame(WriteSame::parse(cdb)?),
+            0x42 => Self::Unmap(Unmap::parse(cdb)?),
+            0x5e => Self::ReserveIn(ReserveIn::parse(cdb)?),
+            0x5f => Self::ReserveOut(ReserveOut::parse(cdb)?),
             0x89 => Self::CompareAndWrite(CompareAndWrite::parse(cdb)?),
             0x9e => Self::parse_service_action_in(cdb)?,
             0xa0 => Self::ReportLuns(ReportLuns::parse(cdb)?),
+            0xa3 => Self::parse_maintenance_in(cdb)?,
             other => return Err(CdbError::Opcode(other)),
         })
     }
@@ -91,6 +118,15 @@ impl Command {
     fn parse_service_action_in(cdb: &Cdb) -> Result<Self, CdbError> {
         match cdb.service_action() {
             0x10 => ReadCapacity16::parse(cdb).map(Self::ReadCapacity16),
+            0x12 => GetLbaStatus::parse(cdb).map(Self::GetLbaStatus),
+            _ => Err(CdbError::SERVICE_ACTION),
+        }
+    }
+
+    fn parse_maintenance_in(cdb: &Cdb) -> Result<Self, CdbError> {
+        match cdb.service_action() {
+            0x0a => ReportPortGroups::parse(cdb).map(Self::ReportPortGroups),
+            0x0c => ReportOpcodes::parse(cdb).map(Self::ReportOpcodes),
             _ => Err(CdbError::SERVICE_ACTION),
         }
     }
@@ -112,7 +148,57 @@ impl Command {
             Self::SyncCache(command) => command.encode(),
             Self::WriteSame(command) => command.encode(),
             Self::CompareAndWrite(command) => command.encode(),
+            Self::Unmap(command) => command.encode(),
+            Self::GetLbaStatus(command) => command.encode(),
+            Self::ModeSense(command) => command.encode(),
+            Self::ModeSelect(command) => command.encode(),
             Self::StartStop(command) => command.encode(),
+            Self::ReserveIn(command) => command.encode(),
+            Self::ReserveOut(command) => command.encode(),
+            Self::ReportOpcodes(command) => command.encode(),
+            Self::ReportPortGroups(command) => command.encode(),
+        }
+    }
+
+    /// What the standard calls it, with the length of the form that [`Command::encode`] takes.
+    pub const fn name(&self) -> &'static str {
+        match (self, self.encode().byte_len()) {
+            (Self::TestUnitReady, _) => "TEST UNIT READY",
+            (Self::RequestSense(_), _) => "REQUEST SENSE",
+            (Self::Inquiry(_), _) => "INQUIRY",
+            (Self::ReportLuns(_), _) => "REPORT LUNS",
+            (Self::ReadCapacity10, _) => "READ CAPACITY(10)",
+            (Self::ReadCapacity16(_), _) => "READ CAPACITY(16)",
+            (Self::Read(_), 6) => "READ(6)",
+            (Self::Read(_), 10) => "READ(10)",
+            (Self::Read(_), 12) => "READ(12)",
+            (Self::Read(_), _) => "READ(16)",
+            (Self::Write(_), 6) => "WRITE(6)",
+            (Self::Write(_), 10) => "WRITE(10)",
+            (Self::Write(_), 12) => "WRITE(12)",
+            (Self::Write(_), _) => "WRITE(16)",
+            (Self::Verify(_), 10) => "VERIFY(10)",
+            (Self::Verify(_), 12) => "VERIFY(12)",
+            (Self::Verify(_), _) => "VERIFY(16)",
+            (Self::WriteAndVerify(_), 10) => "WRITE AND VERIFY(10)",
+            (Self::WriteAndVerify(_), 12) => "WRITE AND VERIFY(12)",
+            (Self::WriteAndVerify(_), _) => "WRITE AND VERIFY(16)",
+            (Self::SyncCache(_), 10) => "SYNCHRONIZE CACHE(10)",
+            (Self::SyncCache(_), _) => "SYNCHRONIZE CACHE(16)",
+            (Self::WriteSame(_), 10) => "WRITE SAME(10)",
+            (Self::WriteSame(_), _) => "WRITE SAME(16)",
+            (Self::CompareAndWrite(_), _) => "COMPARE AND WRITE",
+            (Self::Unmap(_), _) => "UNMAP",
+            (Self::GetLbaStatus(_), _) => "GET LBA STATUS",
+            (Self::ModeSense(_), 6) => "MODE SENSE(6)",
+            (Self::ModeSense(_), _) => "MODE SENSE(10)",
+            (Self::ModeSelect(_), 6) => "MODE SELECT(6)",
+            (Self::ModeSelect(_), _) => "MODE SELECT(10)",
+            (Self::StartStop(_), _) => "START STOP UNIT",
+            (Self::ReserveIn(_), _) => "PERSISTENT RESERVE IN",
+            (Self::ReserveOut(_), _) => "PERSISTENT RESERVE OUT",
+            (Self::ReportOpcodes(_), _) => "REPORT SUPPORTED OPERATION CODES",
+            (Self::ReportPortGroups(_), _) => "REPORT TARGET PORT GROUPS",
         }
     }
 
@@ -127,10 +213,18 @@ impl Command {
             | Self::StartStop(_)
             | Self::WriteSame(WriteSame { no_data: true, .. }) => DataPhase::None,
             Self::RequestSense(RequestSense { allocation, .. }) => DataPhase::In(allocation.into()),
-            Self::Inquiry(Inquiry { allocation, .. }) => DataPhase::In(allocation.into()),
-            Self::ReportLuns(ReportLuns { allocation, .. }) | Self::ReadCapacity16(ReadCapacity16 { allocation }) => {
-                DataPhase::In(allocation.into())
+            Self::Inquiry(Inquiry { allocation, .. })
+            | Self::ModeSense(ModeSense { allocation, .. })
+            | Self::ReserveIn(ReserveIn { allocation, .. }) => DataPhase::In(allocation.into()),
+            Self::ReportLuns(ReportLuns { allocation, .. })
+            | Self::ReadCapacity16(ReadCapacity16 { allocation })
+            | Self::GetLbaStatus(GetLbaStatus { allocation, .. })
+            | Self::ReportOpcodes(ReportOpcodes { allocation, .. })
+            | Self::ReportPortGroups(ReportPortGroups { allocation, .. }) => DataPhase::In(allocation.into()),
+            Self::Unmap(Unmap { length, .. }) | Self::ModeSelect(ModeSelect { length, .. }) => {
+                DataPhase::Out(length.into())
             }
+            Self::ReserveOut(ReserveOut { length, .. }) => DataPhase::Out(length.into()),
             Self::ReadCapacity10 => DataPhase::In(8),
             Self::Read(command) => DataPhase::In(bytes(command.blocks)),
             Self::Write(command) => DataPhase::Out(bytes(command.blocks)),
@@ -171,6 +265,24 @@ mod tests {
         }
     }
 
+    #[test]
+    fn names_tell_the_form() {
+        use crate::scsi::Form;
+        let read = |form| Command::Read(Transfer { form, ..Transfer::new(0, 1) });
+        for (command, name) in [
+            (read(Form::Six), "READ(6)"),
+            (read(Form::Ten), "READ(10)"),
+            (read(Form::Twelve), "READ(12)"),
+            (read(Form::Sixteen), "READ(16)"),
+            (Command::Write(Transfer::new(1 << 40, 1)), "WRITE(16)"),
+            (Command::SyncCache(SyncCache::ALL), "SYNCHRONIZE CACHE(10)"),
+            (Command::ModeSense(ModeSense::new(8)), "MODE SENSE(6)"),
+            (Command::ModeSense(ModeSense { allocation: 256, ..ModeSense::new(8) }), "MODE SENSE(10)"),
+        ] {
+            assert_eq!(command.name(), name);
+        }
+    }
+
     ///
     #[test]
     fn r219_the_data_phase_is_the_real_transfer_size() {
@@ -179,6 +291,12 @@ mod tests {
             (Command::TestUnitReady, DataPhase::None),
             (Command::Inquiry(Inquiry { page: None, allocation: 0xffff }), DataPhase::In(0xffff)),
             (Command::ReadCapacity10, DataPhase::In(8)),
+            (Command::RequestSense(RequestSense { descriptors: false, allocation: 252 }), DataPhase::In(252)),
+            (Command::ReportLuns(ReportLuns { select: 0, allocation: u32::MAX }), DataPhase::In(0xffff_ffff)),
+            (Command::ReadCapacity16(ReadCapacity16 { allocation: 32 }), DataPhase::In(32)),
+            (Command::Unmap(Unmap { length: 24, ..Unmap::default() }), DataPhase::Out(24)),
+            (Command::ModeSelect(ModeSelect { length: 12, ..ModeSelect::default() }), DataPhase::Out(12)),
+            (Command::SyncCache(SyncCache::new(0, 9)), DataPhase::None),
             (Command::Read(Transfer::new(0, u32::MAX)), DataPhase::In(0xffff_ffff << 9)),
             (Command::Write(Transfer::new(5, 3)), DataPhase::Out(1536)),
             (Command::Verify(verify(ByteCheck::Medium)), DataPhase::None),

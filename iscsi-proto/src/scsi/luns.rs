@@ -121,6 +121,9 @@ mod tests {
         assert_eq!(LunList::parse(&bytes), Ok(list.clone()));
         assert_eq!(list.retry_allocation(16), None);
         assert_eq!(LunList::parse(&bytes[..7]), Err(DataError::Truncated { what: WHAT }));
+        let mut shorter = bytes;
+        shorter[3] = 15;
+        assert_eq!(LunList::parse(&shorter).unwrap(), LunList { luns: vec![Lun::ZERO], list_len: 15 });
         assert_eq!(LunList::parse(&[0; 8]), Ok(LunList::default()));
     }
 

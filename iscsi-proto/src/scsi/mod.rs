@@ -3,7 +3,19 @@
 //! One file per family, the command together with the data that it moves. A command is a plain struct that
 //! [`Command`] parses from a CDB and encodes into one; data has `parse(&[u8])` and an `encode` that builds it whole,
 //! for the caller to cut to the allocation length. Reserved bits are zero when encoding and ignored when parsing;
-//! reserved code values are errors where something hangs on them.
+//! reserved code values are errors where something hangs on them. The rest of this is one unit asked for its size:
+//!
+//! ```
+//! use iscsi_proto::scsi::{Capacity, Command, DataPhase, ReadCapacity16};
+//!
+//! let command = Command::ReadCapacity16(ReadCapacity16 { allocation: 32 });
+//! assert_eq!(command.encode().to_string(), "9e 10 00 00 00 00 00 00 00 00 00 00 00 20 00 00");
+//! assert_eq!(command.data_phase(512), DataPhase::In(32));
+//!
+//! let answer = Capacity::new(2048, 512).encode16();
+//! assert_eq!(Capacity::parse16(&answer)?.bytes(), 1 << 20);
+//! # Ok::<(), iscsi_proto::scsi::DataError>(())
+//! ```
 
 mod asc;
 mod capacity;
@@ -12,9 +24,14 @@ mod command;
 mod error;
 mod inquiry;
 mod key;
+mod lba;
 mod lun;
 mod luns;
 mod medium;
+mod mode;
+mod opcodes;
+mod ports;
+mod reservation;
 mod sense;
 mod status;
 mod transfer;
@@ -29,9 +46,17 @@ pub use command::{Command, DataPhase};
 pub use error::DataError;
 pub use inquiry::{DeviceType, Inquiry, InquiryData, Peripheral, Qualifier};
 pub use key::SenseKey;
+pub use lba::{GetLbaStatus, LbaExtent, LbaRange, LbaState, LbaStatus, Unmap, UnmapList};
 pub use lun::{Lun, LunError};
 pub use luns::{LunList, ReportLuns};
 pub use medium::{ByteCheck, CompareAndWrite, SyncCache, Verify, WriteSame};
+pub use mode::{BlockDescriptor, Caching, Control, ModeData, ModePage, ModeSelect, ModeSense, PageControl};
+pub use opcodes::{OpcodeEntry, OpcodeList, OpcodeQuery, OpcodeReport, ReportOpcodes, Support, Timeouts};
+pub use ports::{AccessState, PortGroup, PortGroups, ReportPortGroups};
+pub use reservation::{
+    KeyList, MoveList, Registrant, RegistrantList, ReservationReport, ReservationType, ReserveCapabilities, ReserveIn,
+    ReserveInAction, ReserveOut, ReserveOutAction, ReserveOutList, TransportId,
+};
 pub use sense::{FieldPointer, Sense, Specific};
 pub use status::Status;
 pub use transfer::{Form, Transfer};

@@ -31,6 +31,18 @@ pub(super) fn read<'a, T>(
     parser(bytes).map_err(|_| DataError::Truncated { what })
 }
 
+/// As many whole items as `bytes` has, and what is left of them.
+pub(super) fn list<'a, T>(mut bytes: &'a [u8], item: impl Fn(&'a [u8]) -> IResult<&'a [u8], T>) -> (&'a [u8], Vec<T>) {
+    let mut items = Vec::new();
+    while let Ok((rest, one)) = item(bytes)
+        && rest.len() < bytes.len()
+    {
+        items.push(one);
+        bytes = rest;
+    }
+    (bytes, items)
+}
+
 /// The first `N` bytes, zero filled where there are fewer.
 pub(super) fn padded<const N: usize>(bytes: &[u8]) -> [u8; N] {
     let mut out = [0; N];
@@ -67,6 +79,14 @@ pub(super) fn text_field<const N: usize>(text: &str) -> [u8; N] {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    ///
+    #[test]
+    fn r301_a_list_ends_where_an_item_is_cut_short_or_empty() {
+        assert_eq!(list(&[1, 2, 3], array::<2>), (&[3][..], vec![[1, 2]]));
+        assert_eq!(list(&[1, 2], array::<2>), (&[][..], vec![[1, 2]]));
+        assert_eq!(list(&[1, 2], array::<0>), (&[1, 2][..], vec![]));
+    }
 
     #[test]
     fn text_fields_are_trimmed_and_printable() {

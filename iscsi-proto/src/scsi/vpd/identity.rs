@@ -11,7 +11,7 @@ use nom::number::complete::be_u8;
 use nom::{IResult, Parser};
 
 use super::{body, page};
-use crate::scsi::wire::{bit, skip, text, text_field, upto};
+use crate::scsi::wire::{bit, list, skip, text, text_field, upto};
 use crate::scsi::{DataError, Peripheral};
 
 const WHAT: &str = "the device identification page";
@@ -116,13 +116,8 @@ impl DeviceId {
 
     /// Parses the page. A designator that is cut short ends the list.
     pub fn parse(bytes: &[u8]) -> Result<Self, DataError> {
-        let mut rest = body(WHAT, Self::CODE, bytes)?;
-        let mut all = Vec::new();
-        while let Ok((next, designator)) = Designator::read(rest) {
-            all.push(designator);
-            rest = next;
-        }
-        Ok(Self(all))
+        let (_, designators) = list(body(WHAT, Self::CODE, bytes)?, Designator::read);
+        Ok(Self(designators))
     }
 
     /// The page.

@@ -151,6 +151,13 @@ mod tests {
     }
 
     #[test]
+    fn an_alignment_that_is_not_valid_is_none() {
+        let (limits, mut bytes) = golden();
+        bytes[32] = 0;
+        assert_eq!(BlockLimits::parse(&bytes), Ok(BlockLimits { unmap_alignment: None, ..limits }));
+    }
+
+    #[test]
     fn fields_behind_the_end_are_zero() {
         let mut bytes = golden().1;
         bytes[3] = 0x0c;

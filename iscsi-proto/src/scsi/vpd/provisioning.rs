@@ -163,6 +163,9 @@ mod tests {
         assert_eq!(bytes[4..12], [11, 0xc7, 0x1a, 80, 1, 3, 0, 8]);
         assert_eq!(Provisioning::parse(&bytes), Ok(grouped));
         assert_eq!(Provisioning::parse(&bytes[..19]), Ok(thin()));
+        let mut unannounced = bytes.clone();
+        unannounced[5] = 0xc6;
+        assert_eq!(Provisioning::parse(&unannounced), Ok(thin()));
     }
 
     proptest! {
