@@ -1,3 +1,8 @@
 //! Bundled target, real-target labs and conformance tests of the initiator.
 
 pub mod lab;
+
+/// Holds the code of the README to the API.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;
