@@ -1,6 +1,5 @@
 //! The initiator against a real tgtd.
 
-
 use std::fs;
 
 use bytes::BytesMut;

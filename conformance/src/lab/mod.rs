@@ -15,17 +15,21 @@
 //! [`stamp`] fills test disks so that misplaced and stale blocks are noticed; [`image`] makes disks with a file system in
 //! them, without root.
 
+mod bundled;
 mod error;
 pub mod image;
 mod leash;
 mod plan;
+mod program;
 pub mod stamp;
 mod tgt;
 mod tool;
 
+pub use bundled::Bundled;
 pub use error::{LabError, NotRun};
 pub use leash::Leash;
 pub use plan::{Lun, Target};
+pub use program::{Ran, Riscsiadm, program};
 pub use tgt::{Nexus, Setup, Tgt, tgt};
 pub use tool::tool;
 
