@@ -1,0 +1,24 @@
+//! The protocol side of the target: connections, sessions and the node that they belong to. Does no IO.
+
+mod chap;
+mod connection;
+mod full;
+mod login;
+mod manage;
+mod negotiation;
+mod node;
+mod outbox;
+mod params;
+mod refusal;
+mod session;
+mod task;
+mod text;
+mod transfer;
+mod window;
+mod wire;
+
+pub use connection::{Connection, HIGH_WATER};
+pub use full::Ending;
+pub use node::{Node, SessionInfo, UnitError};
+pub use params::Params;
+pub use wire::{Digests, OutPdu, Wire};
