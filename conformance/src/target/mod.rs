@@ -1,6 +1,6 @@
 //! The bundled iSCSI target.
 //!
-//! [`core`] is the protocol without IO, [`unit`] the SCSI device behind it, and both are driven over TCP.
+//! [`core`] is the protocol without IO, [`mod@unit`] the SCSI device behind it, and both are driven over TCP.
 
 pub mod args;
 pub mod config;
