@@ -8,7 +8,7 @@ use iscsi_proto::keys::{self, Key, NOT_UNDERSTOOD, Party};
 use iscsi_proto::pdu::{Header, LoginRequest, LoginResponse, LoginStatus, Numbering, Opcode, PduError, Stage};
 use iscsi_proto::serial::Serial;
 
-use super::error::advice;
+use super::error::{advice, closed};
 use super::identity::{self, Identity};
 use super::outbox::Outbox;
 use super::parameters::{Parameters, Settled};
@@ -247,6 +247,10 @@ impl State {
 
     pub(super) fn refused(&self, status: LoginStatus) -> LoginError {
         LoginError::Refused { status, advice: advice(status, self.security.progress()) }
+    }
+
+    pub(super) const fn closed(&self) -> LoginError {
+        closed(self.request.current, self.security.progress())
     }
 
     /// The first request of a turn in which we say this.
