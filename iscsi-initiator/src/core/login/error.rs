@@ -1,7 +1,7 @@
 use iscsi_proto::keys::Key;
 use iscsi_proto::keys::negotiate::NegotiateError;
 use iscsi_proto::keys::text::TextError;
-use iscsi_proto::pdu::{LoginStatus, PduError};
+use iscsi_proto::pdu::{LoginStatus, PduError, Stage};
 use iscsi_proto::portal::PortalGroupTag;
 
 use super::{MAX_ROUNDS, MAX_UNKNOWN_KEYS};
@@ -18,6 +18,12 @@ pub enum LoginError {
     Refused {
         /// Its reason.
         status: LoginStatus,
+        /// What to look at.
+        advice: &'static str,
+    },
+    /// The target closed the connection instead of answering.
+    #[error("the target closed the connection during login: {advice}")]
+    Closed {
         /// What to look at.
         advice: &'static str,
     },
@@ -115,6 +121,18 @@ pub(super) enum Progress {
     Asked,
 }
 
+/// What a connection that the target closes may mean. LIO does so when it demands CHAP and is offered only `None`.
+pub(super) const fn closed(stage: Stage, progress: Progress) -> LoginError {
+    let advice = match (stage, progress) {
+        (Stage::Security, Progress::NoneOffered) => {
+            "some targets do so to demand authentication: give a user and a secret"
+        }
+        (Stage::Security, _) => "check the user and the secret, and the log of the target",
+        _ => "a digest or another value that it does not accept can be the reason; see the log of the target",
+    };
+    LoginError::Closed { advice }
+}
+
 /// What a user can do about a refusal. Only the class and the details that targets use in earnest are told apart.
 pub(super) const fn advice(status: LoginStatus, progress: Progress) -> &'static str {
     match (status, progress) {
@@ -125,7 +143,7 @@ pub(super) const fn advice(status: LoginStatus, progress: Progress) -> &'static 
             "it does not take CHAP from this initiator: try without user and secret, or set up CHAP on the target"
         }
         (LoginStatus::AUTHENTICATION_FAILURE, Progress::AlgorithmsOffered) => {
-            "it takes none of the offered CHAP algorithms"
+            "it takes none of the offered CHAP algorithms, or has no secret for this initiator: try without one"
         }
         (LoginStatus::AUTHENTICATION_FAILURE, Progress::Answered) => "check the user and the secret",
         (LoginStatus::AUTHENTICATION_FAILURE, Progress::Asked) => {

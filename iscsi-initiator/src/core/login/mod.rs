@@ -133,4 +133,10 @@ impl Login {
             class => Err(PeerMisbehaved::LoginStatusClass { class }.into()),
         }
     }
+
+    /// The target closed the connection instead of answering the last request: what that may mean.
+    #[must_use]
+    pub fn closed(self) -> LoginError {
+        self.0.closed()
+    }
 }

@@ -3,12 +3,12 @@ use std::num::NonZeroU16;
 
 use iscsi_proto::framer::{FrameError, FrameLimits};
 use iscsi_proto::isid::Isid;
-use iscsi_proto::keys::text::{MAX_SIMPLE_LEN, TextBuffer, encode};
+use iscsi_proto::keys::text::{MAX_SIMPLE_LEN, Pair, TextBuffer, encode};
 use iscsi_proto::keys::{self, Key, NOT_UNDERSTOOD, Party};
 use iscsi_proto::pdu::{Header, LoginRequest, LoginResponse, LoginStatus, Numbering, Opcode, PduError, Stage};
 use iscsi_proto::serial::Serial;
 
-use super::error::advice;
+use super::error::{advice, closed};
 use super::identity::{self, Identity};
 use super::outbox::Outbox;
 use super::parameters::{Parameters, Settled};
@@ -125,8 +125,9 @@ impl State {
             let request = self.say(Vec::new(), None);
             return Ok(Step::Send(Login(self), request));
         };
+        // Answers to a response that ends its stage are not sent: there is no request left to carry them.
         let last = response.next.is_some();
-        let (known, mut answers) = self.sort(pairs.into_iter().map(|pair| (pair.key, pair.value)), last)?;
+        let (known, mut answers) = self.sort(pairs)?;
         if self.request.current == Stage::Security {
             answers.extend(named(self.security.take(known)?));
             if last {
@@ -152,13 +153,9 @@ impl State {
     }
 
     /// Separates known keys that belong here from answers to unknown ones.
-    fn sort(
-        &mut self,
-        pairs: impl Iterator<Item = (String, String)>,
-        last: bool,
-    ) -> Result<(Pairs, Vec<(String, String)>), LoginError> {
+    fn sort(&mut self, pairs: Vec<Pair>) -> Result<(Pairs, Vec<(String, String)>), LoginError> {
         let (mut known, mut answers) = (Pairs::new(), Vec::new());
-        for (name, value) in pairs {
+        for Pair { key: name, value } in pairs {
             let key = Key::from_name(&name);
             if !key.is_some_and(|key| key.spec().repeatable) && !self.seen.insert(name.clone()) {
                 return Err(PeerMisbehaved::RepeatedKey { key: name }.into());
@@ -171,7 +168,7 @@ impl State {
                 Some(key) => known.push((key, value)),
                 None => {
                     self.unknown_keys += 1;
-                    answers.extend((!last).then(|| (name, NOT_UNDERSTOOD.to_owned())));
+                    answers.push((name, NOT_UNDERSTOOD.to_owned()));
                 }
             }
         }
@@ -247,6 +244,10 @@ impl State {
 
     pub(super) fn refused(&self, status: LoginStatus) -> LoginError {
         LoginError::Refused { status, advice: advice(status, self.security.progress()) }
+    }
+
+    pub(super) const fn closed(&self) -> LoginError {
+        closed(self.request.current, self.security.progress())
     }
 
     /// The first request of a turn in which we say this.

@@ -41,6 +41,17 @@ fn r086_r088_what_names_the_login_is_the_same_in_every_request() {
 }
 
 #[test]
+fn r107_r109_a_session_that_is_reinstated_has_the_same_isid_and_no_handle_yet() {
+    let config = config();
+    for _ in 0..2 {
+        let request = start(config.clone()).request;
+        assert_eq!((request.isid, request.tsih), (ISID, 0));
+    }
+    let other = LoginConfig { isid: ISID.with_qualifier(5), ..config };
+    assert_eq!(start(other).request.isid, Isid([0x80, 1, 2, 3, 0, 5]));
+}
+
+#[test]
 fn r098_requests_acknowledge_the_responses() {
     let numbers: Vec<u32> = requests(config()).iter().map(|request| request.exp_stat_sn.0).collect();
     assert_eq!(numbers, [0, 8, 9, 10, 11, 12]);

@@ -490,7 +490,7 @@ fn r075_in_discovery_an_offer_without_meaning_is_irrelevant() {
 }
 
 #[test]
-fn r051_nothing_is_in_force_before_the_last_exchange_succeeds() {
+fn r051_r081_nothing_is_in_force_before_the_last_exchange_succeeds() {
     let talk = operational(config()).says_and_stays(&[("MaxBurstLength", "8192")]).more();
     let error = negotiation(talk.says(&[("FirstBurstLength", "262144")]));
     assert_eq!(error.rule, Rule::FirstBurst { first: 262_144, max: 8192 });

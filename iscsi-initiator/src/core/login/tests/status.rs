@@ -61,6 +61,18 @@ fn the_error_text_names_status_and_remedy() {
     assert!(text(3, 1).contains("try again later"));
 }
 
+#[test]
+fn a_connection_that_the_target_closes_during_login_says_what_it_may_mean() {
+    let text = |talk: Talk| talk.login.closed().to_string();
+    assert_eq!(
+        text(start(config())),
+        "the target closed the connection during login: some targets do so to demand authentication: give a user and \
+         a secret"
+    );
+    assert!(text(start(one_way())).contains("check the user and the secret"));
+    assert!(text(operational(config())).contains("digest"));
+}
+
 fn redirect(texts: &[&str]) -> Heard {
     let pairs: Vec<(&str, &str)> = texts.iter().map(|text| ("TargetAddress", *text)).collect();
     start(config()).says_but(&pairs, |response| response.status = LoginStatus::MOVED_TEMPORARILY)
