@@ -43,9 +43,6 @@ pub enum ConnectError {
     /// The connection broke during login.
     #[error("the connection broke during login: {0}")]
     Io(#[source] io::Error),
-    /// The portal closed the connection during login.
-    #[error("the portal closed the connection during login; it may not speak iSCSI, or not without TLS")]
-    ClosedDuringLogin,
     /// The login failed.
     #[error(transparent)]
     Login(#[from] LoginError),
@@ -99,7 +96,7 @@ impl ConnectError {
     /// Whether the same attempt may succeed later, without any change on either side's configuration.
     pub const fn is_retriable(&self) -> bool {
         match self {
-            Self::Tcp { .. } | Self::TimedOut { .. } | Self::Io(_) | Self::ClosedDuringLogin => true,
+            Self::Tcp { .. } | Self::TimedOut { .. } | Self::Io(_) => true,
             Self::Login(error) => error.is_retriable(),
             _ => false,
         }
@@ -109,7 +106,11 @@ impl ConnectError {
     pub(crate) const fn is_of_this_portal(&self) -> bool {
         matches!(
             self,
-            Self::Resolve { .. } | Self::Tcp { .. } | Self::TimedOut { .. } | Self::Io(_) | Self::ClosedDuringLogin
+            Self::Resolve { .. }
+                | Self::Tcp { .. }
+                | Self::TimedOut { .. }
+                | Self::Io(_)
+                | Self::Login(LoginError::Closed { .. })
         ) || self.is_retriable()
     }
 }
@@ -121,7 +122,7 @@ impl From<ConnectError> for io::Error {
             ConnectError::Tcp { source, .. } | ConnectError::Resolve { source, .. } | ConnectError::Io(source) => {
                 source.kind()
             }
-            ConnectError::ClosedDuringLogin => io::ErrorKind::ConnectionAborted,
+            ConnectError::Login(LoginError::Closed { .. }) => io::ErrorKind::ConnectionAborted,
             ConnectError::NoPortal => io::ErrorKind::InvalidInput,
             _ => io::ErrorKind::Other,
         };

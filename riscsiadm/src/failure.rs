@@ -83,7 +83,6 @@ pub fn connect_exit(error: &ConnectError) -> Exit {
         ConnectError::Resolve { .. } | ConnectError::Tcp { .. } | ConnectError::Io(_) => Exit::Transport,
         ConnectError::TimedOut { phase: Phase::Connect, .. } => Exit::TransportTimeout,
         ConnectError::TimedOut { .. } => Exit::PduTimeout,
-        ConnectError::ClosedDuringLogin => Exit::Login,
         ConnectError::Login(error) => login_exit(error),
         ConnectError::NoPortal => Exit::Invalid,
         ConnectError::Discovery(error) => command_exit(error),
@@ -99,6 +98,7 @@ fn login_exit(error: &LoginError) -> Exit {
             status: LoginStatus::AUTHENTICATION_FAILURE | LoginStatus::AUTHORIZATION_FAILURE,
             ..
         } => Exit::LoginAuthFailed,
+        LoginError::Closed { .. } => Exit::Login,
         error if error.is_retriable() => Exit::Login,
         _ => Exit::FatalLogin,
     }
@@ -142,7 +142,7 @@ mod tests {
             (ConnectError::TimedOut { phase: Phase::Connect, after }, Exit::TransportTimeout),
             (ConnectError::TimedOut { phase: Phase::Login, after }, Exit::PduTimeout),
             (ConnectError::NoPortal, Exit::Invalid),
-            (ConnectError::ClosedDuringLogin, Exit::Login),
+            (ConnectError::Login(LoginError::Closed { advice: "" }), Exit::Login),
         ] {
             assert_eq!(Failure::from(error).exit, exit);
         }

@@ -3,15 +3,14 @@
 use std::io;
 
 use bytes::BytesMut;
-use iscsi_proto::framer::{Frame, FrameLimits, Framer, encode_frame};
-use iscsi_proto::pdu::Header;
+use iscsi_proto::framer::{Frame, FrameError, FrameLimits, Framer, encode_frame};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
 
 use crate::config::Timeouts;
 use crate::core::PeerMisbehaved;
 use crate::core::chap::Nonce;
-use crate::core::login::{LoggedIn, Login, LoginConfig, LoginError, Redirect, Step};
+use crate::core::login::{LoggedIn, Login, LoginConfig, LoginError, Redirect, Request, Step};
 use crate::error::{ConnectError, Phase};
 
 /// How many times the patience for one answer the whole login may take.
@@ -47,12 +46,15 @@ where
     let (mut login, mut request) = Login::new(config, nonce)?;
     let mut framer = Framer::new(FrameLimits::LOGIN);
     loop {
-        send(io, request.header, &request.data).await?;
         let after = timeouts.login;
-        let frame = match timeout(after, receive(io, &mut framer)).await {
-            Ok(frame) => frame?,
+        let frame = match timeout(after, exchange(io, &mut framer, &request)).await {
+            Ok(Ok(Some(frame))) => frame,
+            Ok(Ok(None)) => return Err(login.closed().into()),
+            Ok(Err(error)) if is_closed(&error) => return Err(login.closed().into()),
+            Ok(Err(error)) => return Err(ConnectError::Io(error)),
             Err(_) => return Err(ConnectError::TimedOut { phase: Phase::Login, after }),
         };
+        let frame = frame.map_err(|error| LoginError::from(PeerMisbehaved::from(error)))?;
         match login.receive(&frame.header, &frame.data)? {
             Step::Send(next, answer) => (login, request) = (next, answer),
             Step::Done(logged_in) => {
@@ -63,30 +65,29 @@ where
     }
 }
 
-async fn send<IO: AsyncWrite + Unpin>(io: &mut IO, header: Header, data: &[u8]) -> Result<(), ConnectError> {
+/// Sends a request and waits for what comes back; `None` if the stream ends instead.
+async fn exchange<IO>(
+    io: &mut IO,
+    framer: &mut Framer,
+    request: &Request,
+) -> io::Result<Option<Result<Frame, FrameError>>>
+where
+    IO: AsyncRead + AsyncWrite + Unpin,
+{
     let mut wire = BytesMut::new();
-    encode_frame(header, &[], data, false, false, &mut wire);
-    io.write_all(&wire).await.map_err(broken)?;
-    io.flush().await.map_err(broken)
-}
-
-async fn receive<IO: AsyncRead + Unpin>(io: &mut IO, framer: &mut Framer) -> Result<Frame, ConnectError> {
+    encode_frame(request.header, &[], &request.data, false, false, &mut wire);
+    io.write_all(&wire).await?;
+    io.flush().await?;
     loop {
-        let frame = framer.next_frame().map_err(|error| LoginError::from(PeerMisbehaved::from(error)))?;
-        if let Some(frame) = frame {
-            return Ok(frame);
+        if let Some(frame) = framer.next_frame().transpose() {
+            return Ok(Some(frame));
         }
-        if io.read_buf(framer.buffer()).await.map_err(broken)? == 0 {
-            return Err(ConnectError::ClosedDuringLogin);
+        if io.read_buf(framer.buffer()).await? == 0 {
+            return Ok(None);
         }
     }
 }
 
-fn broken(error: io::Error) -> ConnectError {
-    match error.kind() {
-        io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe | io::ErrorKind::UnexpectedEof => {
-            ConnectError::ClosedDuringLogin
-        }
-        _ => ConnectError::Io(error),
-    }
+fn is_closed(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe | io::ErrorKind::UnexpectedEof)
 }
