@@ -54,4 +54,5 @@ fn ranges_refusals_and_chap() {
     checks::any_range_can_be_read_and_written(&bench, &files.large_blocks);
     checks::what_cannot_be_is_refused_clearly(&bench);
     checks::chap_lets_in_who_knows_the_secret(&bench, 0);
+    checks::a_silent_peer_is_given_up(&bench);
 }

@@ -185,3 +185,12 @@ pub(crate) fn chap_lets_in_who_knows_the_secret(bench: &Bench, lun: u64) {
     fs::write(&file, format!("{secret}\n{target_secret}\n")).unwrap();
     bench.succeed(&["inquiry", &mutual, "--secret-file", path(&file)]);
 }
+
+/// A peer that takes connections and says nothing.
+pub(crate) fn a_silent_peer_is_given_up(bench: &Bench) {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let portal = silent.local_addr().unwrap().to_string();
+    bench.fail(&["ls", &portal, "--timeout", "200ms"], 11, &["timed out after 200ms", "does not answer"]);
+    drop(silent);
+    bench.fail(&["ls", &portal], 4, &["Connection refused", &portal]);
+}

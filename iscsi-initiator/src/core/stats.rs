@@ -16,11 +16,21 @@ pub struct Stats {
     pub data_received: u64,
     /// Commands that made no progress in the time allowed.
     pub timeouts: u64,
+    /// Requests under way when the counts were taken, those included that nobody waits for any more.
+    pub in_flight: usize,
 }
 
 impl Default for Stats {
     fn default() -> Self {
-        Self { pdus: [0; 64], bytes_sent: 0, bytes_received: 0, data_sent: 0, data_received: 0, timeouts: 0 }
+        Self {
+            pdus: [0; 64],
+            bytes_sent: 0,
+            bytes_received: 0,
+            data_sent: 0,
+            data_received: 0,
+            timeouts: 0,
+            in_flight: 0,
+        }
     }
 }
 

@@ -142,6 +142,7 @@ impl Core {
     pub fn submit(&mut self, request: Request, token: Token, now: Time) {
         self.now = now;
         if matches!(request, Request::Stats) {
+            self.stats.in_flight = self.tasks.len();
             self.done.push((token, Ok(Finished::Stats(Box::new(self.stats.clone())))));
         } else if let Err(error) = self.accept(request, Some(token)) {
             self.done.push((token, Err(error)));
