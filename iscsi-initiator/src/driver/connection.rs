@@ -233,6 +233,8 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Future for Connection<IO> {
                 return Poll::Pending;
             }
         }
+        // However busy it is, time passes.
+        this.tick(cx);
         cx.waker().wake_by_ref();
         Poll::Pending
     }
