@@ -5,7 +5,11 @@
 
 mod context;
 pub(crate) mod login;
+mod node;
+mod select;
 mod session;
+mod setting;
+mod startup;
 
 use crate::cli::args::Extras;
 use crate::cli::program::Program;
@@ -29,6 +33,7 @@ pub fn run(program: &Program, request: Request, extras: Extras) -> Exit {
 
 fn dispatch(context: &Context, request: Request) -> Result<(), Failure> {
     match request {
+        Request::Node(request) => node::run(context, request),
         Request::Session(request) => session::run(context, request),
         Request::StopDaemon => login::stop(context),
         _ => Err(Failure::new(Exit::NotSupported, "not available in this build")),
