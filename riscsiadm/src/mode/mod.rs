@@ -3,7 +3,12 @@
 //! Data goes to standard output, and what a person should know to standard error, each line behind the program's name.
 //! Callers take any text there for a failure, so nothing is said when all is well.
 
+pub(crate) mod auth;
 mod context;
+mod discovery;
+mod firmware;
+mod host;
+mod iface;
 pub(crate) mod login;
 mod node;
 mod select;
@@ -13,7 +18,7 @@ mod startup;
 
 use crate::cli::args::Extras;
 use crate::cli::program::Program;
-use crate::cli::request::Request;
+use crate::cli::request::{Firmware, Request};
 use crate::exit::Exit;
 use crate::failure::Failure;
 
@@ -33,9 +38,13 @@ pub fn run(program: &Program, request: Request, extras: Extras) -> Exit {
 
 fn dispatch(context: &Context, request: Request) -> Result<(), Failure> {
     match request {
+        Request::Discovery(request) => discovery::run(context, request),
+        Request::DiscoveryDb(request) => discovery::run_db(context, request),
         Request::Node(request) => node::run(context, request),
         Request::Session(request) => session::run(context, request),
+        Request::Iface(request) => iface::run(context, request),
+        Request::Host(request) => host::run(context, request),
+        Request::Firmware(Firmware::Show | Firmware::Login { .. }) => Err(firmware::absent()),
         Request::StopDaemon => login::stop(context),
-        _ => Err(Failure::new(Exit::NotSupported, "not available in this build")),
     }
 }
