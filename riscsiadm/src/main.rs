@@ -39,7 +39,7 @@ fn run(program: &Program, invocation: Invocation) -> Exit {
         Action::Command(Command::Completions(Completions { shell })) => print(&pages::completions(shell)),
         Action::Command(Command::Man(Man { dir })) => manual(dir.as_deref()),
         Action::Command(command) => return talk(program, command),
-        Action::Request(..) => Err(io::Error::other("not available in this build")),
+        Action::Request(request, extras) => return riscsiadm::mode::run(program, request, extras),
     };
     match done {
         Ok(()) => Exit::Success,

@@ -1,6 +1,6 @@
 //! The commands that iscsiadm never had, carried out.
 
-mod access;
+pub(crate) mod access;
 mod inquiry;
 mod ls;
 mod progress;
@@ -64,7 +64,7 @@ async fn within<T>(session: Session, work: impl Future<Output = Result<T, Failur
 }
 
 /// Prints to standard output.
-fn print(text: &str) -> Result<(), Failure> {
+pub(crate) fn print(text: &str) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
     out.write_all(text.as_bytes()).and_then(|()| out.flush()).or_else(broken_pipe)
 }

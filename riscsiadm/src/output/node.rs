@@ -6,6 +6,7 @@ use iscsi_proto::portal::{Host, Portal, PortalGroupTag};
 
 use super::escape;
 use crate::db::node::NodeId;
+use crate::db::record::Record;
 
 /// How a portal group that is not known is printed in a list of nodes: as C prints -1 unsigned. Callers expect digits.
 const UNKNOWN_TAG: &str = "4294967295";
@@ -69,6 +70,27 @@ pub(super) fn address(there: &Portal, tag: Option<PortalGroupTag>) -> String {
 /// `ADDRESS,PORT`, the form that messages have: no brackets.
 pub fn comma(portal: &Portal) -> String {
     format!("{},{}", escape(&portal.host.to_string()), portal.port)
+}
+
+/// The line about a record that was created; `iface` is what it is bound to. Nothing stands where a value is missing.
+pub fn added(id: &NodeId, iface: &Record) -> String {
+    let [transport, hw, ip, net] =
+        ["transport_name", "hwaddress", "ipaddress", "net_ifacename"].map(|field| iface.get(&format!("iface.{field}")));
+    let (there, tag) = (comma(&id.portal), id.tag.map_or(-1, i32::from));
+    let target = escape(id.target.as_written());
+    let bound = format!("{transport}:[hw={hw},ip={ip},net_if={net},iscsi_if={}]", id.iface);
+    format!("New iSCSI node [{} {there},{tag} {target}] added", escape(&bound))
+}
+
+/// The line about a record that cannot be deleted.
+pub fn kept(id: &NodeId) -> String {
+    format!(
+        "This command will remove the record [iface: {}, target: {}, portal: {}], but a session is using it. \
+         Logout session then rerun command to remove record.",
+        id.iface,
+        escape(id.target.as_written()),
+        comma(&id.portal)
+    )
 }
 
 /// The line of a portal in a tree.
