@@ -36,7 +36,7 @@ pub(crate) fn stats(_: &Context, _: &[NodeId]) -> Result<(), Failure> {
 }
 
 /// The sessions that the daemon holds; none where no daemon runs. Never starts one.
-#[expect(clippy::unnecessary_wraps, reason = "its callers deal with a daemon that cannot be asked")]
+#[expect(clippy::unnecessary_wraps, reason = "asking a daemon can fail")]
 pub(crate) fn live(_: &Context) -> Result<Vec<SessionView>, Failure> {
     Ok(Vec::new())
 }

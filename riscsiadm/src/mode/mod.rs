@@ -5,6 +5,7 @@
 
 pub(crate) mod auth;
 mod context;
+mod debug;
 mod discovery;
 mod firmware;
 mod host;
@@ -26,6 +27,7 @@ pub(crate) use context::Context;
 
 /// Carries out a request, and says how the process ends. What went wrong has been printed then.
 pub fn run(program: &Program, request: Request, extras: Extras) -> Exit {
+    debug::start(program, extras.debug);
     let json = extras.json;
     match Context::open(program, extras) {
         Ok(context) => {

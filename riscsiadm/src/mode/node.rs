@@ -20,7 +20,11 @@ use crate::output::{json, node, record};
 pub(super) fn run(context: &Context, request: Node) -> Result<(), Failure> {
     match request {
         Node::List { tree } => list(context, tree),
-        Node::Show { filter, reveal } => show(context, &select::nodes(context, &filter)?, reveal),
+        Node::Show { filter, reveal } => match select::nodes(context, &filter) {
+            Ok(nodes) => show(context, &nodes, reveal),
+            Err(failure) if failure.exit == Exit::NothingFound => nothing(context, failure),
+            Err(failure) => Err(failure),
+        },
         Node::New { target, portal, iface, settings } => new(context, target, &portal, iface.as_deref(), &settings),
         Node::Update { filter, settings } => {
             let changes = changes(context, &settings)?;
@@ -59,12 +63,20 @@ pub(super) fn show(context: &Context, nodes: &[NodeId], reveal: bool) -> Result<
     };
     let records = nodes.iter().filter_map(read).collect::<Result<Vec<Record>, _>>()?;
     if records.is_empty() {
-        return Err(DbError::NoRecords.into());
+        return nothing(context, DbError::NoRecords.into());
     }
     if context.json() {
         return context.out(&json::records(&records, reveal));
     }
     records.iter().try_for_each(|item| context.out(&record::dump(item, reveal)))
+}
+
+/// Where nothing is found the list is empty.
+fn nothing(context: &Context, failure: Failure) -> Result<(), Failure> {
+    if context.json() {
+        context.out(&json::records(&[], false))?;
+    }
+    Err(failure)
 }
 
 fn new(
@@ -91,6 +103,9 @@ fn new(
 
 /// Sets keys of each record. One that cannot be changed does not keep the others from it.
 pub(super) fn update(context: &Context, nodes: &[NodeId], changes: &setting::Changes) -> Result<(), Failure> {
+    if let Err(error) = setting::check(Scope::Node, changes) {
+        return Err(not_all(explain(context, error)));
+    }
     each(nodes, |id| context.store.update_node(id, changes).map_err(|error| explain(context, error)))
 }
 
@@ -113,12 +128,12 @@ pub(super) fn delete(context: &Context, nodes: &[NodeId]) -> Result<(), Failure>
 /// Does something with each record. The exit code is that of the first failure.
 fn each(nodes: &[NodeId], act: impl FnMut(&NodeId) -> Result<(), Exit>) -> Result<(), Failure> {
     let failures: Vec<Exit> = nodes.iter().map(act).filter_map(Result::err).collect();
-    match failures.first() {
-        Some(first) => {
-            Err(Failure::new(*first, format!("Could not execute operation on all records: {}", first.text())))
-        }
-        None => Ok(()),
-    }
+    failures.first().map_or(Ok(()), |first| Err(not_all(*first)))
+}
+
+/// What ends a call that failed for some records.
+pub(super) fn not_all(exit: Exit) -> Failure {
+    Failure::new(exit, format!("Could not execute operation on all records: {}", exit.text()))
 }
 
 /// The nodes that match and have a session; without any, the failure that says so.

@@ -93,3 +93,34 @@ fn boots(record: &Record) -> bool {
 fn starts(record: &Record, word: &str) -> bool {
     ["node.startup", "node.conn[0].startup"].iter().any(|key| record.get(key) == word)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::db::keys::Scope;
+
+    #[test]
+    fn either_key_puts_a_record_into_a_class() {
+        let classes = [Startup::All, Startup::Automatic, Startup::Manual, Startup::OnBoot];
+        for (node, connection, expected) in [
+            ("manual", "manual", [true, false, true, false]),
+            ("automatic", "automatic", [true, true, false, false]),
+            ("automatic", "manual", [true, true, true, false]),
+            ("manual", "onboot", [true, false, true, true]),
+        ] {
+            let mut record = Record::new(Scope::Node);
+            record.set("node.startup", node).unwrap();
+            record.set("node.conn[0].startup", connection).unwrap();
+            assert_eq!(classes.map(|class| belongs(&record, class)), expected, "{node} {connection}");
+            assert_eq!(boots(&record), expected[3], "{node} {connection}");
+        }
+    }
+
+    #[test]
+    fn a_record_of_the_firmware_is_one_to_boot_from() {
+        let mut record = Record::new(Scope::Node);
+        assert!(!boots(&record));
+        record.identify("node.discovery_type", "fw").unwrap();
+        assert!(boots(&record));
+    }
+}

@@ -183,4 +183,24 @@ pub(super) mod tests {
         assert_eq!(comma(&node.portal), "a\\x1b[2Jb,3260");
         assert_eq!(comma(&"[fd00::5]:3261".parse().unwrap()), "fd00::5,3261");
     }
+
+    #[test]
+    fn lines_about_one_record_name_all_that_identifies_it() {
+        let mut iface = Record::new(crate::db::keys::Scope::Iface);
+        iface.set("iface.hwaddress", "00:11:22:33:44:55").unwrap();
+        iface.set("iface.net_ifacename", "eth0").unwrap();
+        let node = id("disk1", "[fd00::5]:3261", Some(2), "if0");
+        assert_eq!(
+            added(&node, &iface),
+            "New iSCSI node [tcp:[hw=00:11:22:33:44:55,ip=,net_if=eth0,iscsi_if=if0] fd00::5,3261,2 \
+             iqn.2001-04.com.example:disk1] added"
+        );
+        assert_eq!(
+            kept(&node),
+            "This command will remove the record [iface: if0, target: iqn.2001-04.com.example:disk1, portal: \
+             fd00::5,3261], but a session is using it. Logout session then rerun command to remove record."
+        );
+        let node = NodeId { tag: None, ..node };
+        assert!(added(&node, &iface).contains(" fd00::5,3261,-1 "));
+    }
 }

@@ -5,6 +5,7 @@ mod run;
 
 use iscsi_proto::portal::DEFAULT_PORT;
 
+use super::node::not_all;
 use super::setting::{Changes, changes, check, told};
 use super::{Context, select};
 use crate::cli::portal::PortalFilter;
@@ -110,6 +111,5 @@ fn delete(context: &Context, source: &Source) -> Result<(), Failure> {
     for id in &deleted.in_use {
         context.warn(&kept(id));
     }
-    let exit = Exit::SessionExists;
-    Err(Failure::new(exit, format!("Could not execute operation on all records: {}", exit.text())))
+    Err(not_all(Exit::SessionExists))
 }
