@@ -1,4 +1,4 @@
-//! The modes of iscsiadm, carried out: one file a mode, and [`Context`], which all of them share.
+//! The modes of iscsiadm, carried out: one file a mode, and `Context`, which all of them share.
 //!
 //! Data goes to standard output, and what a person should know to standard error, each line behind the program's name.
 //! Callers take any text there for a failure, so nothing is said when all is well.
