@@ -12,5 +12,6 @@ pub mod command;
 pub mod db;
 pub mod exit;
 pub mod failure;
+mod log;
 pub mod mode;
 pub mod output;

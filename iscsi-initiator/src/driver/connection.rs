@@ -187,6 +187,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
 impl<IO> Connection<IO> {
     fn deliver(&mut self) {
         while let Some(event) = self.core.take_event() {
+            tracing::info!(?event);
             // Nobody has to listen.
             let _ = self.events.send(event);
         }
@@ -223,6 +224,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Future for Connection<IO> {
         for _ in 0..TURNS {
             let busy = this.turn(cx);
             if let Some(error) = this.core.closed().cloned() {
+                tracing::info!(reason = %error, "the connection has ended");
                 this.close(&error);
                 return Poll::Ready(match error {
                     ConnectionError::LoggedOut => Ok(()),

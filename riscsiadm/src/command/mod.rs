@@ -17,16 +17,35 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::timeout;
 
 use crate::cli::command::Command;
+use crate::cli::program::Program;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::log;
+use crate::output::json;
 
+/// The debug levels of `-v`, given that often.
+const LEVELS: [u8; 3] = [0, 2, 4];
 /// How long a session may take to say goodbye when something else went wrong.
 const GOODBYE: Duration = Duration::from_secs(2);
 /// The same when the user is waiting for the prompt.
 const FAREWELL: Duration = Duration::from_millis(200);
 
-/// Carries out a command that talks to a target.
-pub fn run(command: Command) -> Result<(), Failure> {
+/// Carries out a command that talks to a target, and says on standard error why it failed.
+pub fn run(program: &Program, command: Command) -> Exit {
+    let (json, verbose) = command.common().map_or((false, 0), |common| (common.json, common.verbose));
+    log::start(program, LEVELS.get(usize::from(verbose)).copied().unwrap_or(u8::MAX));
+    let Err(failure) = carry_out(command) else { return Exit::Success };
+    let text = if json {
+        json::error(failure.exit.code(), &failure.message)
+    } else {
+        format!("{}: {failure}\n", program.name())
+    };
+    // If nobody takes the message, the exit code has to do.
+    let _ = io::stderr().write_all(text.as_bytes());
+    failure.exit
+}
+
+fn carry_out(command: Command) -> Result<(), Failure> {
     let runtime = Runtime::new()?;
     match command {
         Command::Ls(ls) => runtime.block_on(until_interrupted(ls::run(ls))),

@@ -5,7 +5,6 @@
 
 pub(crate) mod auth;
 mod context;
-mod debug;
 mod discovery;
 mod firmware;
 mod host;
@@ -22,12 +21,13 @@ use crate::cli::program::Program;
 use crate::cli::request::{Firmware, Request};
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::log;
 
 pub(crate) use context::Context;
 
 /// Carries out a request, and says how the process ends. What went wrong has been printed then.
 pub fn run(program: &Program, request: Request, extras: Extras) -> Exit {
-    debug::start(program, extras.debug);
+    log::start(program, extras.debug);
     let json = extras.json;
     match Context::open(program, extras) {
         Ok(context) => {

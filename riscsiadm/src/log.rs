@@ -1,4 +1,4 @@
-//! `-d`: what the parts of the program have to tell about their work.
+//! `-d` and `-v`: what the parts of the program have to tell about their work.
 
 use std::fmt;
 use std::io;
@@ -12,7 +12,7 @@ use tracing_subscriber::registry::LookupSpan;
 use crate::cli::program::Program;
 
 /// Prints messages from now on: none at 0, all at 8. They go to standard error.
-pub(super) fn start(program: &Program, level: u8) {
+pub(crate) fn start(program: &Program, level: u8) {
     let level = match level {
         0 => return,
         1 => LevelFilter::WARN,
