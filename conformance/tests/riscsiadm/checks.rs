@@ -201,3 +201,31 @@ pub(crate) fn a_silent_peer_is_given_up(bench: &Bench) {
     drop(silent);
     bench.fail(&["ls", &portal], 4, &["Connection refused", &portal]);
 }
+
+/// The lines that scripts for iscsiadm look for, and the records behind them.
+pub(crate) fn targets_are_discovered_and_recorded(bench: &Bench, targets: &[&str]) {
+    let portal = bench.portal.to_string();
+    let lines_of = |targets: &[&str]| {
+        let lines: Vec<String> = targets.iter().map(|target| format!("{portal},1 {target}\n")).collect();
+        lines.concat()
+    };
+    let lines = lines_of(targets);
+    assert_eq!(bench.succeed(&["-m", "discovery", "-t", "st", "-p", &portal]), lines);
+    assert_eq!(bench.succeed(&["--mode", "discovery", "--type", "sendtargets", "--portal", &portal]), lines);
+
+    let mut sorted = targets.to_vec();
+    sorted.sort_unstable();
+    assert_eq!(bench.succeed(&["-m", "node"]), lines_of(&sorted));
+
+    let node = ["-m", "node", "-T", DISK, "-p", &portal];
+    let with = |more: &[&str]| bench.succeed(&[&node[..], more].concat());
+    assert!(with(&[]).contains(&format!("node.name = {DISK}\n")));
+    assert!(with(&[]).contains("node.startup = manual\n"));
+    assert_eq!(with(&["-o", "update", "-n", "node.startup", "-v", "automatic"]), "");
+    bench.succeed(&["-m", "discovery", "-t", "st", "-p", &portal]);
+    assert!(with(&["-o", "show"]).contains("node.startup = automatic\n"));
+    assert_eq!(with(&["-o", "delete"]), "");
+    let gone = bench.run(&node);
+    assert_eq!((gone.code, gone.stdout.as_str()), (21, ""));
+    assert!(gone.stderr.ends_with("No records found\n"), "{gone:?}");
+}
