@@ -142,7 +142,7 @@ impl Core {
     pub fn submit(&mut self, request: Request, token: Token, now: Time) {
         self.now = now;
         if matches!(request, Request::Stats) {
-            self.done.push((token, Ok(Finished::Stats(Box::new(self.stats.clone())))));
+            self.done.push((token, Ok(Finished::Stats(Box::new(self.stats())))));
         } else if let Err(error) = self.accept(request, Some(token)) {
             self.done.push((token, Err(error)));
         }
@@ -214,8 +214,10 @@ impl Core {
     }
 
     /// What went over the wire so far.
-    pub const fn stats(&self) -> &Stats {
-        &self.stats
+    pub fn stats(&self) -> Stats {
+        let mut stats = self.stats.clone();
+        stats.room = self.window.room();
+        stats
     }
 
     fn accept(&mut self, request: Request, token: Option<Token>) -> Result<Slot, CommandError> {
