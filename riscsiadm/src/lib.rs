@@ -6,6 +6,7 @@
 //! - [`command`] carries out what iscsiadm never had; [`failure`] says why it could not.
 //! - [`db`] is what lies on disk: records, `iscsid.conf`, the initiator's name.
 //! - [`output`] turns data into the exact text, or the JSON, that is printed.
+//! - [`trace`] writes what goes over the wire to a file.
 
 pub mod cli;
 pub mod command;
@@ -13,3 +14,4 @@ pub mod db;
 pub mod exit;
 pub mod failure;
 pub mod output;
+pub mod trace;
