@@ -49,7 +49,7 @@ fn run(program: &Program, invocation: Invocation) -> Exit {
 
 fn talk(program: &Program, command: Command) -> Exit {
     match riscsiadm::command::run(command) {
-        Ok(()) => Exit::Success,
+        Ok(exit) => exit,
         Err(failure) => {
             eprintln!("{}: {failure}", program.name());
             failure.exit

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use iscsi_initiator::core::secret::{Auth, CredentialError, Secret};
 use iscsi_initiator::tap::Tap;
 use iscsi_initiator::url::IscsiUrl;
-use iscsi_initiator::{Config, Discovery, Initiator, Lun, Session};
+use iscsi_initiator::{Config, ConnectError, Discovery, Initiator, Lun, Session};
 use iscsi_proto::name::IscsiName;
 use iscsi_proto::portal::Portal;
 use zeroize::Zeroizing;
@@ -26,12 +26,13 @@ use crate::trace::Trace;
 const MAX_SECRET_FILE: u64 = 4096;
 
 /// Where to go and how to prove who one is.
+#[derive(Clone)]
 pub(super) struct Access {
     pub(super) url: IscsiUrl,
-    initiator: Initiator,
-    auth: Auth,
-    config: Config,
-    tap: Option<Arc<dyn Tap>>,
+    pub(super) initiator: Initiator,
+    pub(super) auth: Auth,
+    pub(super) config: Config,
+    pub(super) tap: Option<Arc<dyn Tap>>,
 }
 
 impl Access {
@@ -83,12 +84,21 @@ impl Access {
         target: IscsiName,
         portals: impl IntoIterator<Item = Portal>,
     ) -> Result<Session, Failure> {
+        Ok(self.connect(target, portals).await?)
+    }
+
+    /// The same, with the library's own error.
+    pub(super) async fn connect(
+        &self,
+        target: IscsiName,
+        portals: impl IntoIterator<Item = Portal>,
+    ) -> Result<Session, ConnectError> {
         let mut builder = Session::builder(&self.initiator, target).auth(self.auth.clone()).config(self.config.clone());
         if let Some(tap) = &self.tap {
             builder = builder.tap(Arc::clone(tap));
         }
         let builder = portals.into_iter().fold(builder, iscsi_initiator::Builder::portal);
-        Ok(builder.connect().await?)
+        builder.connect().await
     }
 
     /// Logs in to the target of the URL.

@@ -1,6 +1,7 @@
 //! The commands that iscsiadm never had, carried out.
 
 mod access;
+mod doctor;
 mod inquiry;
 mod ls;
 mod progress;
@@ -25,20 +26,23 @@ const GOODBYE: Duration = Duration::from_secs(2);
 /// The same when the user is waiting for the prompt.
 const FAREWELL: Duration = Duration::from_millis(200);
 
-/// Carries out a command that talks to a target.
-pub fn run(command: Command) -> Result<(), Failure> {
+/// Carries out a command that talks to a target. A doctor that finds a problem has done its work: no failure, but no
+/// success either.
+pub fn run(command: Command) -> Result<Exit, Failure> {
     let runtime = Runtime::new()?;
-    match command {
+    let done = match command {
+        Command::Doctor(doctor) => return runtime.block_on(until_interrupted(doctor::run(doctor))),
         Command::Ls(ls) => runtime.block_on(until_interrupted(ls::run(ls))),
         Command::Inquiry(inquiry) => runtime.block_on(until_interrupted(inquiry::run(inquiry))),
         Command::Read(read) => runtime.block_on(until_interrupted(read::run(read))),
         Command::Write(write) => runtime.block_on(until_interrupted(write::run(write))),
         _ => Err(Failure::invalid("this command does not talk to a target")),
-    }
+    };
+    done.map(|()| Exit::Success)
 }
 
 /// Runs `work` until Ctrl-C or SIGTERM. What it holds is dropped then, sessions included, which log out.
-async fn until_interrupted(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+async fn until_interrupted<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     let mut terminated = signal(SignalKind::terminate())?;
     let mut interrupted = signal(SignalKind::interrupt())?;
     tokio::select! {
