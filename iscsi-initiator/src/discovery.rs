@@ -1,5 +1,7 @@
 //! SendTargets discovery (RFC 7143, section 4.3 and appendix C).
 
+use std::sync::Arc;
+
 use iscsi_proto::keys::{Key, text};
 use iscsi_proto::portal::Portal;
 
@@ -12,6 +14,7 @@ use crate::core::targets::{self, Targets};
 use crate::driver::beside;
 use crate::error::ConnectError;
 use crate::session::Session;
+use crate::tap::Tap;
 
 /// Asks portals which targets they know.
 ///
@@ -32,12 +35,13 @@ pub struct Discovery {
     initiator: Initiator,
     auth: Auth,
     config: Config,
+    tap: Option<Arc<dyn Tap>>,
 }
 
 impl Discovery {
     /// Discovery by `initiator`, without authentication.
     pub fn new(initiator: &Initiator) -> Self {
-        Self { initiator: initiator.clone(), auth: Auth::None, config: Config::default() }
+        Self { initiator: initiator.clone(), auth: Auth::None, config: Config::default(), tap: None }
     }
 
     /// How both sides prove who they are.
@@ -47,8 +51,14 @@ impl Discovery {
     }
 
     /// What to offer, and how long to wait.
-    pub const fn config(mut self, config: Config) -> Self {
+    pub fn config(mut self, config: Config) -> Self {
         self.config = config;
+        self
+    }
+
+    /// Who is told what goes over the wire, secrets included; by default nobody.
+    pub fn tap(mut self, tap: Arc<dyn Tap>) -> Self {
+        self.tap = Some(tap);
         self
     }
 
@@ -58,10 +68,13 @@ impl Discovery {
     ///
     /// The TCP connection is closed.
     pub async fn send_targets(&self, portal: &Portal) -> Result<Targets, ConnectError> {
-        let builder = Builder::new(&self.initiator, Purpose::Discovery { target: None })
+        let mut builder = Builder::new(&self.initiator, Purpose::Discovery { target: None })
             .portal(portal.clone())
             .auth(self.auth.clone())
             .config(self.config.clone());
+        if let Some(tap) = &self.tap {
+            builder = builder.tap(Arc::clone(tap));
+        }
         let (session, connection) = builder.connect_unspawned().await?;
         let mut connection = Some(Box::pin(connection));
         let answer = beside(&mut connection, ask(&session)).await.map_err(ConnectError::Discovery)?;

@@ -6,6 +6,7 @@
 //! - [`mode`] carries out what iscsiadm does, [`command`] what it never had; [`failure`] says why they could not.
 //! - [`db`] is what lies on disk: records, `iscsid.conf`, the initiator's name.
 //! - [`output`] turns data into the exact text, or the JSON, that is printed.
+//! - [`trace`] writes what goes over the wire to a file.
 
 pub mod cli;
 pub mod command;
@@ -15,3 +16,4 @@ pub mod failure;
 mod log;
 pub mod mode;
 pub mod output;
+pub mod trace;

@@ -12,6 +12,7 @@ use tokio::sync::broadcast;
 use tokio::time::{Sleep, sleep_until};
 
 use super::clock::Clock;
+use super::line::Line;
 use super::mailbox::{Mailbox, Message};
 use super::staging::Staging;
 use crate::core::command::{Completion, Request, Token};
@@ -42,7 +43,7 @@ const OWN: Token = usize::MAX;
 /// [`ConnectionError::Abandoned`].
 #[must_use = "a connection does nothing unless it is polled"]
 pub struct Connection<IO> {
-    io: IO,
+    io: Line<IO>,
     core: Core,
     mailbox: Arc<Mailbox>,
     events: broadcast::Sender<Event>,
@@ -60,7 +61,7 @@ pub struct Connection<IO> {
 impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
     /// Takes over a connection that has just been logged in on; `received` came behind the login.
     pub(crate) fn new(
-        io: IO,
+        io: Line<IO>,
         start: Start,
         patience: Patience,
         received: &[u8],

@@ -214,7 +214,8 @@ pub struct Common {
     /// The name to log in by; that of this machine by default
     #[arg(long, value_name = "NAME", value_parser = IscsiName::from_str)]
     pub initiator_name: Option<IscsiName>,
-    /// Write what goes over the wire to this file as pcapng, without secrets
+    /// Write what goes over the wire to this file as pcapng, for Wireshark; secrets of login are overwritten, the data of
+    /// the LUN is not. For a port other than 3260: tshark -r FILE -d tcp.port==PORT,iscsi
     #[arg(long, value_name = "FILE")]
     pub trace: Option<PathBuf>,
     /// Say more on standard error; may repeat: -v steps, -vv commands, -vvv everything

@@ -1,6 +1,7 @@
 //! The commands that iscsiadm never had, carried out.
 
 pub(crate) mod access;
+mod doctor;
 mod inquiry;
 mod ls;
 mod progress;
@@ -34,7 +35,10 @@ const FAREWELL: Duration = Duration::from_millis(200);
 pub fn run(program: &Program, command: Command) -> Exit {
     let (json, verbose) = command.common().map_or((false, 0), |common| (common.json, common.verbose));
     log::start(program, LEVELS.get(usize::from(verbose)).copied().unwrap_or(u8::MAX));
-    let Err(failure) = carry_out(command) else { return Exit::Success };
+    let failure = match carry_out(command) {
+        Ok(exit) => return exit,
+        Err(failure) => failure,
+    };
     let text = if json {
         json::error(failure.exit.code(), &failure.message)
     } else {
@@ -45,19 +49,22 @@ pub fn run(program: &Program, command: Command) -> Exit {
     failure.exit
 }
 
-fn carry_out(command: Command) -> Result<(), Failure> {
+/// A doctor that finds a problem has done its work: no failure, but no success either.
+fn carry_out(command: Command) -> Result<Exit, Failure> {
     let runtime = Runtime::new()?;
-    match command {
+    let done = match command {
+        Command::Doctor(doctor) => return runtime.block_on(until_interrupted(doctor::run(doctor))),
         Command::Ls(ls) => runtime.block_on(until_interrupted(ls::run(ls))),
         Command::Inquiry(inquiry) => runtime.block_on(until_interrupted(inquiry::run(inquiry))),
         Command::Read(read) => runtime.block_on(until_interrupted(read::run(read))),
         Command::Write(write) => runtime.block_on(until_interrupted(write::run(write))),
         _ => Err(Failure::invalid("this command does not talk to a target")),
-    }
+    };
+    done.map(|()| Exit::Success)
 }
 
 /// Runs `work` until Ctrl-C or SIGTERM. What it holds is dropped then, sessions included, which log out.
-async fn until_interrupted(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+async fn until_interrupted<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     let mut terminated = signal(SignalKind::terminate())?;
     let mut interrupted = signal(SignalKind::interrupt())?;
     tokio::select! {

@@ -142,8 +142,7 @@ impl Core {
     pub fn submit(&mut self, request: Request, token: Token, now: Time) {
         self.now = now;
         if matches!(request, Request::Stats) {
-            self.stats.in_flight = self.tasks.len();
-            self.done.push((token, Ok(Finished::Stats(Box::new(self.stats.clone())))));
+            self.done.push((token, Ok(Finished::Stats(Box::new(self.stats())))));
         } else if let Err(error) = self.accept(request, Some(token)) {
             self.done.push((token, Err(error)));
         }
@@ -215,8 +214,11 @@ impl Core {
     }
 
     /// What went over the wire so far.
-    pub const fn stats(&self) -> &Stats {
-        &self.stats
+    pub fn stats(&self) -> Stats {
+        let mut stats = self.stats.clone();
+        stats.room = self.window.room();
+        stats.in_flight = self.tasks.len();
+        stats
     }
 
     fn accept(&mut self, request: Request, token: Option<Token>) -> Result<Slot, CommandError> {
