@@ -1,5 +1,7 @@
 //! `riscsiadm --trace`: the file is what Wireshark takes for an iSCSI conversation, and holds no proof of a secret.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -34,9 +36,9 @@ fn dissect(tshark: &Path, trace: &Path, portal: SocketAddr, filter: &str, fields
     command.arg("-r").arg(trace).args(["-d", &format!("tcp.port=={},iscsi", portal.port())]);
     // Checksums are not looked at unless it is told to.
     command.args(["-o", "tcp.check_checksum:TRUE", "-o", "ip.check_checksum:TRUE", "-Y", filter, "-T", "fields"]);
-    fields.iter().for_each(|field| {
+    for field in fields {
         command.args(["-e", field]);
-    });
+    }
     let done = command.output().unwrap();
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
     String::from_utf8_lossy(&done.stdout).lines().map(str::to_owned).collect()
