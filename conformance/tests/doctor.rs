@@ -302,7 +302,7 @@ fn behind_nat(target: SocketAddr, announced: SocketAddr) -> SocketAddr {
 }
 
 fn pump(mut from: TcpStream, mut to: TcpStream, change: impl Fn(&mut [u8])) {
-    let mut buffer = [0; 65_536];
+    let mut buffer = vec![0; 65_536];
     while let Ok(count @ 1..) = from.read(&mut buffer) {
         change(&mut buffer[..count]);
         if to.write_all(&buffer[..count]).is_err() {
