@@ -6,8 +6,11 @@ use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
+use std::sync::{Arc, Mutex};
 
-use conformance::lab::{self, Bundled, Riscsiadm};
+use conformance::lab::{self, Bundled, Lun, Riscsiadm, Target};
+use iscsi_initiator::tap::{Direction, Ends, Tap, Wire};
+use iscsi_initiator::{Discovery, Initiator, Session, blocking};
 
 const DISK: &str = "iqn.2026-01.org.example:disk";
 const CHAP: &str = "iqn.2026-01.org.example:chap";
@@ -139,4 +142,75 @@ fn a_trace_that_cannot_be_written_is_said_before_anything_is_sent() {
     let ran = tool.run(&["ls", &format!("iscsi://{}", target.portal()), "--trace", "/no/such/folder/t"]).unwrap();
     assert_eq!((ran.code, ran.stdout.as_str()), (1, ""));
     assert!(ran.stderr.contains("cannot write /no/such/folder/t"), "{ran:?}");
+}
+
+#[test]
+fn an_ipv6_connection_is_traced_too() {
+    let Some(tshark) = lab::require(lab::tool("tshark", "tshark")) else { return };
+    let Some(setup) = lab::require(lab::tgt()) else { return };
+    let (tool, dir) = (Riscsiadm::new().unwrap(), tempfile::tempdir().unwrap());
+    let [trace, image] = ["t.pcapng", "image"].map(|name| dir.path().join(name));
+    std::fs::write(&image, vec![0; 1 << 20]).unwrap();
+    let setup = setup.listen("::1".parse().unwrap()).target(Target::new(DISK).lun(Lun::file(&image)));
+    let tgt = setup.start().unwrap();
+    let portal = tgt.portal();
+    let ran = tool.run(&["ls", &format!("iscsi://{portal}/{DISK}"), "--trace", trace.to_str().unwrap()]).unwrap();
+    assert_eq!(ran.code, 0, "{ran:?}");
+    // There is no checksum of the header in IPv6.
+    let faults = FAULTS.replace("ip.checksum.status != 1", "ipv6.version != 6 || !ipv6");
+    assert_eq!(dissect(&tshark, &trace, portal, &faults, &["frame.number"]), [""; 0]);
+    let to = dissect(&tshark, &trace, portal, "iscsi.opcode == 0x03", &["ipv6.dst", "tcp.dstport"]);
+    assert_eq!(to.first().unwrap(), &format!("::1\t{}", portal.port()));
+    assert!(count(&tshark, &trace, portal, "iscsi.opcode == 0x25") >= 3);
+}
+
+/// What was told of one connection: its ends, and the first byte each way.
+type Told = (Option<Ends>, Option<u8>, Option<u8>);
+
+#[derive(Clone, Debug, Default)]
+struct Ear {
+    told: Arc<Mutex<Vec<Told>>>,
+}
+
+impl Tap for Ear {
+    fn connected(&self, ends: Option<Ends>) -> Box<dyn Wire> {
+        self.told.lock().unwrap().push((ends, None, None));
+        Box::new(self.clone())
+    }
+}
+
+impl Wire for Ear {
+    fn saw(&mut self, direction: Direction, bytes: &[u8]) {
+        let mut told = self.told.lock().unwrap();
+        let (_, sent, received) = told.last_mut().unwrap();
+        let first = if direction == Direction::Sent { sent } else { received };
+        *first = first.or(bytes.first().copied());
+    }
+}
+
+#[test]
+fn the_tap_of_the_library_hears_sessions_discovery_and_calls_that_block() {
+    let (target, ear) = (start(), Ear::default());
+    let peer = target.portal();
+    let initiator = Initiator::new("iqn.2026-01.org.example:me".parse().unwrap());
+    let portal: iscsi_proto::portal::Portal = peer.to_string().parse().unwrap();
+    let builder = || {
+        let builder = Session::builder(&initiator, DISK.parse().unwrap()).portal(portal.clone());
+        builder.tap(Arc::new(ear.clone()))
+    };
+    let discovery = Discovery::new(&initiator).tap(Arc::new(ear.clone()));
+    assert_eq!(blocking::send_targets(&discovery, &portal).unwrap().targets.len(), 2);
+    blocking::Session::connect(builder()).unwrap().logout().unwrap();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        builder().connect().await.unwrap().logout().await.unwrap();
+        let io = tokio::net::TcpStream::connect(peer).await.unwrap();
+        let (session, connection) = builder().connect_with(io).await.unwrap();
+        tokio::spawn(connection);
+        session.logout().await.unwrap();
+    });
+    let told = ear.told.lock().unwrap();
+    let peers: Vec<_> = told.iter().map(|(ends, ..)| ends.map(|ends| ends.peer)).collect();
+    assert_eq!(peers, [Some(peer), Some(peer), Some(peer), None]);
+    assert!(told.iter().all(|(_, sent, received)| (*sent, *received) == (Some(0x43), Some(0x23))), "{told:?}");
 }

@@ -61,8 +61,12 @@ pub enum Command {
 
     /// Find out why a portal or a LUN does not work, step by step
     ///
-    /// Resolves the name, connects, discovers, logs in and looks at the LUNs. Says at each step what was found and what
-    /// to do about it.
+    /// Resolves the name, connects, discovers, logs in and looks at the LUNs of the target of the URL, or of the first
+    /// eight that the portal announces. Says at each step what was found and what to do about it. It writes nothing, and
+    /// reads 16 MiB of one LUN of each target at most, for a measurement.
+    ///
+    /// Each line is ok; a note, which is good to know; a warning: it works, but not well, not safely or not everywhere; or
+    /// a problem. The exit code is 0 if there is no problem, else the one that stands for the first.
     #[command(after_help = "Examples:
   riscsiadm doctor 10.0.0.5:3260
   riscsiadm doctor --secret-file s iscsi://user@10.0.0.5/iqn.2003-01.org.example:disk1/0")]

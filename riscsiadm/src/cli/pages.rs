@@ -125,7 +125,8 @@ fn modes_section() -> Roff {
     roff.text([roman(
         "Under the name iscsiadm the program takes modes alone and behaves as iscsiadm does. The options --json, \
          --timeout, --trace and --secret-file go with every mode and are never abbreviated. With --secret-file, -n with a \
-         password key needs no -v.",
+         password key needs no -v. A trace is read by Wireshark; for a port other than 3260: tshark -r FILE -d \
+         tcp.port==PORT,iscsi.",
     )]);
     for mode in Mode::ALL {
         let (what, how) = synopsis(*mode);

@@ -52,15 +52,22 @@ pub fn run(program: &Program, command: Command) -> Exit {
 /// A doctor that finds a problem has done its work: no failure, but no success either.
 fn carry_out(command: Command) -> Result<Exit, Failure> {
     let runtime = Runtime::new()?;
-    let done = match command {
-        Command::Doctor(doctor) => return runtime.block_on(until_interrupted(doctor::run(doctor))),
-        Command::Ls(ls) => runtime.block_on(until_interrupted(ls::run(ls))),
-        Command::Inquiry(inquiry) => runtime.block_on(until_interrupted(inquiry::run(inquiry))),
-        Command::Read(read) => runtime.block_on(until_interrupted(read::run(read))),
-        Command::Write(write) => runtime.block_on(until_interrupted(write::run(write))),
-        _ => Err(Failure::invalid("this command does not talk to a target")),
-    };
-    done.map(|()| Exit::Success)
+    let done = runtime.block_on(until_interrupted(talk(command)));
+    // A name server that does not answer holds up a thread; that is no reason to wait for it.
+    runtime.shutdown_timeout(FAREWELL);
+    done
+}
+
+async fn talk(command: Command) -> Result<Exit, Failure> {
+    match command {
+        Command::Doctor(doctor) => return doctor::run(doctor).await,
+        Command::Ls(ls) => ls::run(ls).await?,
+        Command::Inquiry(inquiry) => inquiry::run(inquiry).await?,
+        Command::Read(read) => read::run(read).await?,
+        Command::Write(write) => write::run(write).await?,
+        _ => return Err(Failure::invalid("this command does not talk to a target")),
+    }
+    Ok(Exit::Success)
 }
 
 /// Runs `work` until Ctrl-C or SIGTERM. What it holds is dropped then, sessions included, which log out.

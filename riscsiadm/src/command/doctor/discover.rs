@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use super::super::access::Access;
 use super::finding::{Finding, Stage, Status};
-use super::sniffer::{Sniffer, guess, is_iscsi};
+use super::sniffer::{Sniffer, guess, is_iscsi, provoke};
 use super::{milliseconds, reach};
 use crate::exit::Exit;
 
@@ -52,10 +52,10 @@ pub(super) async fn ask(access: &Access) -> Asked {
         return match attempt(&proving, &sniffer).await {
             Attempt::Found(targets, time) => found(targets, time, "with the authentication that it demands"),
             Attempt::Foreign => foreign(&sniffer.first()),
-            Attempt::Failed(error) => failed(access, error, &sniffer.first()),
+            Attempt::Failed(error) => failed(access, error, &sniffer.first()).await,
         };
     }
-    failed(access, error, &sniffer.first())
+    failed(access, error, &sniffer.first()).await
 }
 
 async fn attempt(access: &Access, sniffer: &Sniffer) -> Attempt {
@@ -112,15 +112,28 @@ fn foreign(first: &[u8]) -> Asked {
 }
 
 /// Discovery failed: is it iSCSI at all, and may a login to the target of the URL work all the same?
-fn failed(access: &Access, error: ConnectError, first: &[u8]) -> Asked {
+async fn failed(access: &Access, error: ConnectError, first: &[u8]) -> Asked {
     let named = access.url.target.is_some();
     if is_iscsi(first) {
         let worst = if named { Status::Warning } else { Status::Problem };
         let finding = Finding::connect(Stage::Discovery, error).at_most(worst);
         return Asked { iscsi: true, targets: None, findings: vec![speaks(), finding] };
     }
+    let first = if first.is_empty() {
+        provoke(&access.url.portal, access.config.timeouts.connect).await
+    } else {
+        first.to_vec()
+    };
+    if !first.is_empty() && !is_iscsi(&first) {
+        return foreign(&first);
+    }
+    Asked { iscsi: false, targets: None, findings: vec![mute(access, error)] }
+}
+
+/// A port that says nothing, whatever it is asked.
+fn mute(access: &Access, error: ConnectError) -> Finding {
     let finding = Finding::connect(Stage::Iscsi, error);
-    let finding = match finding.exit {
+    match finding.exit {
         Exit::PduTimeout => Finding {
             text: format!("the port accepts connections but says nothing within {:?}", access.config.timeouts.login),
             ..finding
@@ -131,8 +144,7 @@ fn failed(access: &Access, error: ConnectError, first: &[u8]) -> Asked {
              list leaves out this machine: check the port, and look at the target's log",
         ),
         _ => finding,
-    };
-    Asked { iscsi: false, targets: None, findings: vec![finding] }
+    }
 }
 
 /// Whether the target of the URL is among those that were announced.
@@ -142,11 +154,7 @@ pub(super) fn look_for(name: &IscsiName, targets: &Targets) -> Option<Finding> {
     }
     let names: Vec<&str> = targets.targets.iter().take(4).map(|target| target.name.as_written()).collect();
     let finding = Finding::note(Stage::Discovery, format!("{} is not announced", name.as_written()));
-    Some(if names.is_empty() {
-        finding
-    } else {
-        finding.advise(format!("announced are, for one: {}", names.join(", ")))
-    })
+    Some(if names.is_empty() { finding } else { finding.advise(format!("it announces {}", names.join(", "))) })
 }
 
 /// Tries the addresses that were announced, other than the one that was asked.
@@ -164,8 +172,12 @@ pub(super) async fn announced(access: &Access, targets: &Targets, asked: &[Socke
     }
     let reached = tried.len() - findings.len();
     if reached != 0 {
-        let text = format!("{reached} more announced addresses can be reached");
-        findings.push(Finding::ok(Stage::Discovery, text));
+        let text = if reached == 1 {
+            "1 more announced address".to_owned()
+        } else {
+            format!("{reached} more announced addresses")
+        };
+        findings.push(Finding::ok(Stage::Discovery, format!("{text} can be reached")));
     }
     findings
 }

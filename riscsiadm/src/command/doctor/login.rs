@@ -1,6 +1,7 @@
 //! A login to one target: whether it works, how both sides proved who they are, and what was negotiated.
 
 use iscsi_initiator::core::Negotiated;
+use iscsi_initiator::core::chap::Algorithm;
 use iscsi_initiator::core::login::{Authentication, LoginError};
 use iscsi_initiator::core::secret::Auth;
 use iscsi_initiator::{ConnectError, Session};
@@ -27,7 +28,14 @@ pub(super) async fn log_in(access: &Access, target: &IscsiName) -> (Option<Sessi
     let asked = access.url.portal.clone();
     let begin = Instant::now();
     match access.connect(target.clone(), [asked.clone()]).await {
-        Err(error) => (None, vec![refused(access, error)]),
+        Err(error) => {
+            let of_the_secret = demands_authentication(&error) && access.auth != Auth::None;
+            let mut findings = vec![refused(access, error)];
+            if of_the_secret {
+                findings.extend(open_to_all(access, target).await);
+            }
+            (None, findings)
+        }
         Ok(session) => {
             let text = format!("logged in after {} as {}", milliseconds(begin.elapsed()), access.initiator.name());
             let mut findings = vec![Finding::ok(Stage::Login, text)];
@@ -81,12 +89,7 @@ async fn authentication(access: &Access, target: &IscsiName, session: &Session) 
                 Finding::warning(Stage::Auth, warning).advise("take one of 12 random characters or more")
             }),
         );
-        if opens_to_all(access, target).await {
-            findings.push(
-                Finding::warning(Stage::Auth, "the target lets this initiator in without authentication, too")
-                    .advise("if that is not wanted, have the target demand CHAP"),
-            );
-        }
+        findings.extend(open_to_all(access, target).await);
     }
     findings
 }
@@ -94,27 +97,30 @@ async fn authentication(access: &Access, target: &IscsiName, session: &Session) 
 fn proven(authentication: Authentication) -> Finding {
     match authentication {
         Authentication::Initiator(algorithm) => {
-            let text = format!("this side proved itself by CHAP with {}; the target did not", algorithm.name());
+            let text = format!("this side proved itself by CHAP with {}; the target did not", name(algorithm));
             Finding::ok(Stage::Auth, text)
         }
         Authentication::Mutual(algorithm) => {
-            Finding::ok(Stage::Auth, format!("both sides proved themselves by CHAP with {}", algorithm.name()))
+            Finding::ok(Stage::Auth, format!("both sides proved themselves by CHAP with {}", name(algorithm)))
         }
         _ => Finding::note(Stage::Auth, "the target asks for no authentication")
             .advise("whoever reaches the port and knows or guesses an admitted name gets in: fine on a closed network"),
     }
 }
 
-/// Whether the target that was proved a secret to would have done without.
-async fn opens_to_all(access: &Access, target: &IscsiName) -> bool {
+fn name(algorithm: Algorithm) -> String {
+    algorithm.name().to_uppercase()
+}
+
+/// Says so if the target does without the authentication that it was offered.
+async fn open_to_all(access: &Access, target: &IscsiName) -> Option<Finding> {
     let plain = Access { auth: Auth::None, ..access.clone() };
-    match plain.connect(target.clone(), [access.url.portal.clone()]).await {
-        Ok(session) => {
-            goodbye(&session).await;
-            true
-        }
-        Err(_) => false,
-    }
+    let session = plain.connect(target.clone(), [access.url.portal.clone()]).await.ok()?;
+    goodbye(&session).await;
+    Some(
+        Finding::warning(Stage::Auth, "the target lets this initiator in without authentication")
+            .advise("if that is wanted, leave out user and secret; if not, have the target demand CHAP"),
+    )
 }
 
 /// What was negotiated, in plain words, and what of it costs speed.
@@ -171,8 +177,6 @@ fn segments(longest: u32) -> Option<Finding> {
 
 #[cfg(test)]
 mod tests {
-    use iscsi_initiator::core::chap::Algorithm;
-
     use super::*;
 
     fn about(change: impl FnOnce(&mut Negotiated)) -> Vec<(Status, String)> {

@@ -1,9 +1,15 @@
 //! What a port says first, and what that tells of it.
 
+use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use iscsi_initiator::tap::{Direction, Ends, Tap, Wire};
+use iscsi_proto::portal::Portal;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::sync::Notify;
+use tokio::time::timeout;
 
 /// Bytes that are kept of what the port says.
 const KEPT: usize = 64;
@@ -75,6 +81,35 @@ impl Wire for Nose {
 /// Whether this is what an iSCSI target says first.
 pub(super) fn is_iscsi(first: &[u8]) -> bool {
     first.first().is_some_and(|byte| ISCSI.contains(&(byte & OPCODE)) && byte & 0x80 == 0 && !is_text(first))
+}
+
+/// What other services answer to.
+const GREETINGS: [&[u8]; 2] = [CLIENT_HELLO, b"GET / HTTP/1.0\r\n\r\n"];
+/// A greeting is not answered later than this.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// TLS ClientHello: a record and a handshake message, version 1.2, a random number that need not be one, no session, three
+/// ciphers that every server knows, no compression.
+const CLIENT_HELLO: &[u8] = b"\x16\x03\x01\x00\x33\x01\x00\x00\x2f\x03\x03riscsiadm asks whether it is TLS\x00\
+    \x00\x08\x13\x01\xc0\x2f\xc0\x2b\x00\x2f\x01\x00";
+
+/// What a port that was silent says when it is greeted as another service; nothing if it stays silent.
+pub(super) async fn provoke(portal: &Portal, limit: Duration) -> Vec<u8> {
+    for greeting in GREETINGS {
+        match timeout(limit.min(PATIENCE), greet(portal, greeting)).await {
+            Ok(Ok(answer)) if !answer.is_empty() => return answer,
+            _ => {}
+        }
+    }
+    Vec::new()
+}
+
+async fn greet(portal: &Portal, greeting: &[u8]) -> io::Result<Vec<u8>> {
+    let host = portal.host.to_string();
+    let mut stream = TcpStream::connect((host.as_str(), portal.port)).await?;
+    stream.write_all(greeting).await?;
+    let mut answer = Vec::with_capacity(KEPT);
+    stream.read_buf(&mut answer).await?;
+    Ok(answer)
 }
 
 /// What a port that says this is, and what to do.
