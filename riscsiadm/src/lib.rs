@@ -3,7 +3,7 @@
 //! The library holds the parts of the tool; the program in `main.rs` puts them together.
 //!
 //! - [`cli`] is what was typed and what it means.
-//! - [`command`] carries out what iscsiadm never had; [`failure`] says why it could not.
+//! - [`mode`] carries out what iscsiadm does, [`command`] what it never had; [`failure`] says why they could not.
 //! - [`db`] is what lies on disk: records, `iscsid.conf`, the initiator's name.
 //! - [`output`] turns data into the exact text, or the JSON, that is printed.
 //! - [`trace`] writes what goes over the wire to a file.
@@ -13,5 +13,7 @@ pub mod command;
 pub mod db;
 pub mod exit;
 pub mod failure;
+mod log;
+pub mod mode;
 pub mod output;
 pub mod trace;

@@ -16,13 +16,24 @@ pub struct Stats {
     pub data_received: u64,
     /// Commands that made no progress in the time allowed.
     pub timeouts: u64,
+    /// Requests under way when the counts were taken, those included that nobody waits for any more.
+    pub in_flight: usize,
     /// How many more commands the target takes just now (MaxCmdSN).
     pub room: u32,
 }
 
 impl Default for Stats {
     fn default() -> Self {
-        Self { pdus: [0; 64], bytes_sent: 0, bytes_received: 0, data_sent: 0, data_received: 0, timeouts: 0, room: 0 }
+        Self {
+            pdus: [0; 64],
+            bytes_sent: 0,
+            bytes_received: 0,
+            data_sent: 0,
+            data_received: 0,
+            timeouts: 0,
+            in_flight: 0,
+            room: 0,
+        }
     }
 }
 

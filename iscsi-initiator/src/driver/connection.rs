@@ -188,6 +188,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
 impl<IO> Connection<IO> {
     fn deliver(&mut self) {
         while let Some(event) = self.core.take_event() {
+            tracing::info!(?event);
             // Nobody has to listen.
             let _ = self.events.send(event);
         }
@@ -224,6 +225,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Future for Connection<IO> {
         for _ in 0..TURNS {
             let busy = this.turn(cx);
             if let Some(error) = this.core.closed().cloned() {
+                tracing::info!(reason = %error, "the connection has ended");
                 this.close(&error);
                 return Poll::Ready(match error {
                     ConnectionError::LoggedOut => Ok(()),
@@ -234,6 +236,8 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Future for Connection<IO> {
                 return Poll::Pending;
             }
         }
+        // However busy it is, time passes.
+        this.tick(cx);
         cx.waker().wake_by_ref();
         Poll::Pending
     }

@@ -94,6 +94,20 @@ pub enum Command {
     Man(Man),
 }
 
+impl Command {
+    /// The options that all commands share that talk to a target.
+    pub fn common(&self) -> Option<&Common> {
+        match self {
+            Self::Ls(ls) => Some(&ls.common),
+            Self::Inquiry(inquiry) => Some(&inquiry.common),
+            Self::Read(read) => Some(&read.common),
+            Self::Write(write) => Some(&write.common),
+            Self::Doctor(doctor) => Some(&doctor.common),
+            Self::Daemon(_) | Self::Completions(_) | Self::Man(_) => None,
+        }
+    }
+}
+
 /// `ls`.
 #[derive(Clone, Debug, PartialEq, Eq, Args)]
 pub struct Ls {

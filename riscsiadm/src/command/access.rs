@@ -146,14 +146,16 @@ fn parse(text: Option<Zeroizing<String>>) -> Result<Option<Secret>, Failure> {
     secret.transpose().map_err(Failure::invalid)
 }
 
-fn read_secrets(path: &Path) -> Result<Secrets, Failure> {
+/// Reads the file that `--secret-file` names.
+pub(crate) fn read_secrets(path: &Path) -> Result<Secrets, Failure> {
     let mut text = Zeroizing::new(String::new());
     let read = File::open(path).and_then(|file| file.take(MAX_SECRET_FILE).read_to_string(&mut text));
     read.map_err(|error| Failure::new(Exit::Failure, format!("cannot read {}: {error}", path.display())))?;
     Secrets::new(&text).map_err(Failure::invalid)
 }
 
-fn variable(name: &str) -> Result<Option<Zeroizing<String>>, Failure> {
+/// A secret from the environment. Empty is none.
+pub(crate) fn variable(name: &str) -> Result<Option<Zeroizing<String>>, Failure> {
     match env::var(name) {
         Ok(value) => Ok(Some(Zeroizing::new(value)).filter(|value| !value.is_empty())),
         Err(env::VarError::NotPresent) => Ok(None),

@@ -1,6 +1,6 @@
 //! The commands that iscsiadm never had, carried out.
 
-mod access;
+pub(crate) mod access;
 mod doctor;
 mod inquiry;
 mod ls;
@@ -18,17 +18,39 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::timeout;
 
 use crate::cli::command::Command;
+use crate::cli::program::Program;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::log;
+use crate::output::json;
 
+/// The debug levels of `-v`, given that often.
+const LEVELS: [u8; 3] = [0, 2, 4];
 /// How long a session may take to say goodbye when something else went wrong.
 const GOODBYE: Duration = Duration::from_secs(2);
 /// The same when the user is waiting for the prompt.
 const FAREWELL: Duration = Duration::from_millis(200);
 
-/// Carries out a command that talks to a target. A doctor that finds a problem has done its work: no failure, but no
-/// success either.
-pub fn run(command: Command) -> Result<Exit, Failure> {
+/// Carries out a command that talks to a target, and says on standard error why it failed.
+pub fn run(program: &Program, command: Command) -> Exit {
+    let (json, verbose) = command.common().map_or((false, 0), |common| (common.json, common.verbose));
+    log::start(program, LEVELS.get(usize::from(verbose)).copied().unwrap_or(u8::MAX));
+    let failure = match carry_out(command) {
+        Ok(exit) => return exit,
+        Err(failure) => failure,
+    };
+    let text = if json {
+        json::error(failure.exit.code(), &failure.message)
+    } else {
+        format!("{}: {failure}\n", program.name())
+    };
+    // If nobody takes the message, the exit code has to do.
+    let _ = io::stderr().write_all(text.as_bytes());
+    failure.exit
+}
+
+/// A doctor that finds a problem has done its work: no failure, but no success either.
+fn carry_out(command: Command) -> Result<Exit, Failure> {
     let runtime = Runtime::new()?;
     let done = runtime.block_on(until_interrupted(talk(command)));
     // A name server that does not answer holds up a thread; that is no reason to wait for it.
@@ -75,7 +97,7 @@ async fn within<T>(session: Session, work: impl Future<Output = Result<T, Failur
 }
 
 /// Prints to standard output.
-fn print(text: &str) -> Result<(), Failure> {
+pub(crate) fn print(text: &str) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
     out.write_all(text.as_bytes()).and_then(|()| out.flush()).or_else(broken_pipe)
 }

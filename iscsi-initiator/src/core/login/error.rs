@@ -125,7 +125,7 @@ pub(super) enum Progress {
 pub(super) const fn closed(stage: Stage, progress: Progress) -> LoginError {
     let advice = match (stage, progress) {
         (Stage::Security, Progress::NoneOffered) => {
-            "some targets do so to demand authentication: give a user and a secret"
+            "some targets do so to demand authentication: give a user and a secret; or nobody there speaks iSCSI, or not without TLS"
         }
         (Stage::Security, _) => "check the user and the secret, and the log of the target",
         _ => "a digest or another value that it does not accept can be the reason; see the log of the target",

@@ -217,6 +217,7 @@ impl Core {
     pub fn stats(&self) -> Stats {
         let mut stats = self.stats.clone();
         stats.room = self.window.room();
+        stats.in_flight = self.tasks.len();
         stats
     }
 
