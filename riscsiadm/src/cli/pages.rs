@@ -221,6 +221,7 @@ mod tests {
                 "riscsiadm-inquiry.8",
                 "riscsiadm-read.8",
                 "riscsiadm-write.8",
+                "riscsiadm-perf.8",
                 "riscsiadm-doctor.8",
                 "riscsiadm-daemon.8",
                 "riscsiadm-completions.8",

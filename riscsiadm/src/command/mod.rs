@@ -4,6 +4,7 @@ pub(crate) mod access;
 mod doctor;
 mod inquiry;
 mod ls;
+mod perf;
 mod progress;
 mod read;
 mod write;
@@ -51,6 +52,11 @@ pub fn run(program: &Program, command: Command) -> Exit {
 
 /// A doctor that finds a problem has done its work: no failure, but no success either.
 fn carry_out(command: Command) -> Result<Exit, Failure> {
+    let command = match command {
+        // Has a thread and a runtime for each session.
+        Command::Perf(perf) => return perf::run(&perf).map(|()| Exit::Success),
+        command => command,
+    };
     let runtime = Runtime::new()?;
     let done = runtime.block_on(until_interrupted(talk(command)));
     // A name server that does not answer holds up a thread; that is no reason to wait for it.

@@ -1,6 +1,7 @@
 //! Asking a portal for its targets, and saying why that did not work.
 
 use std::io::{self, ErrorKind};
+use std::sync::Arc;
 use std::time::Duration;
 
 use iscsi_initiator::core::login::LoginError;
@@ -16,6 +17,7 @@ use crate::exit::Exit;
 use crate::failure::{Failure, connect_exit};
 use crate::mode::Context;
 use crate::mode::auth::auth;
+use crate::trace::Trace;
 
 /// The wait before the first retry; each further one takes twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -30,7 +32,10 @@ pub(super) fn ask(
     initiator: &Initiator,
 ) -> Result<Targets, Failure> {
     let auth = auth(context, record, "discovery.sendtargets", false)?;
-    let discovery = Discovery::new(initiator).auth(auth).config(config(context, record));
+    let mut discovery = Discovery::new(initiator).auth(auth).config(config(context, record));
+    if let Some(path) = &context.extras.trace {
+        discovery = discovery.tap(Arc::new(Trace::create(path)?));
+    }
     let retries = record.number("discovery.sendtargets.reopen_max");
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
     let result = runtime.block_on(async {
