@@ -1,7 +1,7 @@
 //! One daemon for each directory, and its socket.
 
 use std::fs::{self, DirBuilder, File, Permissions, TryLockError};
-use std::io;
+use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::os::unix::net::UnixListener as StdListener;
 use std::path::{Path, PathBuf};
@@ -18,7 +18,7 @@ const LOCK: &str = "riscsid.lock";
 /// dies, so nothing that is left behind keeps the next one away.
 #[derive(Debug)]
 pub(super) struct Instance {
-    _lock: File,
+    lock: File,
     socket: PathBuf,
     /// Whether the socket is this process's to remove: the service manager keeps its own.
     bound: bool,
@@ -34,7 +34,12 @@ impl Instance {
         let lock = options.create(true).truncate(false).write(true).mode(0o600).open(&path);
         let lock = lock.map_err(|error| named(&path, error))?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self { _lock: lock, socket: ipc::socket(run), bound: false }),
+            Ok(()) => {
+                let mut lock = lock;
+                let written = lock.set_len(0).and_then(|()| writeln!(lock, "{}", std::process::id()));
+                written.map_err(|error| named(&path, error))?;
+                Ok(Self { lock, socket: ipc::socket(run), bound: false })
+            }
             Err(TryLockError::WouldBlock) => {
                 Err(Failure::new(Exit::Busy, format!("another daemon serves {}", run.display())))
             }
@@ -66,8 +71,9 @@ impl Instance {
         Ok(listener)
     }
 
-    /// Takes the socket away.
+    /// Takes the socket away, and the number of the process.
     pub(super) fn end(&self) {
+        let _ = self.lock.set_len(0);
         if self.bound {
             let _ = fs::remove_file(&self.socket);
         }
@@ -98,8 +104,10 @@ mod tests {
         drop((first, listener));
         assert!(ipc::socket(&run).exists());
         let mut second = Instance::claim(&run).unwrap();
+        assert_eq!(fs::read_to_string(run.join(LOCK)).unwrap(), format!("{}\n", std::process::id()));
         second.listen().unwrap();
         second.end();
         assert!(!ipc::socket(&run).exists());
+        assert_eq!(fs::read_to_string(run.join(LOCK)).unwrap(), "");
     }
 }
