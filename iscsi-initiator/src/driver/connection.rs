@@ -45,7 +45,8 @@ pub struct Connection<IO> {
     io: IO,
     core: Core,
     mailbox: Arc<Mailbox>,
-    events: broadcast::Sender<Event>,
+    /// `None` once the connection is over: listeners then see the end.
+    events: Option<broadcast::Sender<Event>>,
     staging: Staging,
     staging_limit: usize,
     clock: Clock,
@@ -77,7 +78,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
             io,
             core,
             mailbox,
-            events,
+            events: Some(events),
             staging,
             staging_limit: max_data as usize + OVERHEAD,
             clock,
@@ -188,7 +189,7 @@ impl<IO> Connection<IO> {
     fn deliver(&mut self) {
         while let Some(event) = self.core.take_event() {
             // Nobody has to listen.
-            let _ = self.events.send(event);
+            let _ = self.events.as_ref().map(|events| events.send(event));
         }
         self.core.take_done(&mut self.done);
         self.mailbox.deliver(&mut self.done, &mut self.wakers);
@@ -204,6 +205,7 @@ impl<IO> Connection<IO> {
             hand_over(&mut self.core, message, now);
         }
         self.deliver();
+        self.events = None;
     }
 }
 
