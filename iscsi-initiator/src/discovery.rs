@@ -2,6 +2,7 @@
 
 use iscsi_proto::keys::{Key, text};
 use iscsi_proto::portal::Portal;
+use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::builder::Builder;
 use crate::config::{Config, Initiator};
@@ -9,7 +10,7 @@ use crate::core::CommandError;
 use crate::core::login::Purpose;
 use crate::core::secret::Auth;
 use crate::core::targets::{self, Targets};
-use crate::driver::beside;
+use crate::driver::{Connection, beside};
 use crate::error::ConnectError;
 use crate::session::Session;
 
@@ -58,21 +59,43 @@ impl Discovery {
     ///
     /// The TCP connection is closed.
     pub async fn send_targets(&self, portal: &Portal) -> Result<Targets, ConnectError> {
-        let builder = Builder::new(&self.initiator, Purpose::Discovery { target: None })
-            .portal(portal.clone())
-            .auth(self.auth.clone())
-            .config(self.config.clone());
-        let (session, connection) = builder.connect_unspawned().await?;
-        let mut connection = Some(Box::pin(connection));
-        let answer = beside(&mut connection, ask(&session)).await.map_err(ConnectError::Discovery)?;
-        let mut found = targets::parse(&answer)?;
-        for target in &mut found.targets {
-            if target.addresses.is_empty() {
-                target.addresses.push(portal.clone().into());
-            }
-        }
-        Ok(found)
+        let (session, connection) = self.builder().portal(portal.clone()).connect_unspawned().await?;
+        targets_of(&session, connection, portal).await
     }
+
+    /// Does the same over a transport of the caller's, which leads to `portal`. A redirect is an error here.
+    ///
+    /// # Cancellation
+    ///
+    /// The transport is dropped.
+    pub async fn send_targets_with<IO>(&self, io: IO, portal: &Portal) -> Result<Targets, ConnectError>
+    where
+        IO: AsyncRead + AsyncWrite + Unpin,
+    {
+        let (session, connection) = self.builder().connect_with(io).await?;
+        targets_of(&session, connection, portal).await
+    }
+
+    fn builder(&self) -> Builder {
+        Builder::new(&self.initiator, Purpose::Discovery { target: None })
+            .auth(self.auth.clone())
+            .config(self.config.clone())
+    }
+}
+
+async fn targets_of<IO>(session: &Session, connection: Connection<IO>, portal: &Portal) -> Result<Targets, ConnectError>
+where
+    IO: AsyncRead + AsyncWrite + Unpin,
+{
+    let mut connection = Some(Box::pin(connection));
+    let answer = beside(&mut connection, ask(session)).await.map_err(ConnectError::Discovery)?;
+    let mut found = targets::parse(&answer)?;
+    for target in &mut found.targets {
+        if target.addresses.is_empty() {
+            target.addresses.push(portal.clone().into());
+        }
+    }
+    Ok(found)
 }
 
 async fn ask(session: &Session) -> Result<Vec<u8>, CommandError> {
