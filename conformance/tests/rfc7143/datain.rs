@@ -20,7 +20,7 @@ async fn responded(change: impl FnOnce(&mut ScsiResponse), data: &[u8]) -> Respo
     change(&mut response);
     world.peer.say(response, data).await;
     world.works().await;
-    ended(test).await.unwrap()
+    ended(test).await.expect("a response")
 }
 
 #[tokio::test(start_paused = true)]

@@ -37,7 +37,7 @@ async fn unasked(answers: &[(&str, &str)], length: usize) -> Vec<usize> {
         assert_eq!(data, pattern(length));
     }
     world.peer.good(command.itt).await;
-    ended(write).await.unwrap();
+    ended(write).await.expect("success");
     lengths
 }
 

@@ -1,15 +1,16 @@
 //! Names that a target tells (section 4.2.7, RFC 3722).
 
 use iscsi_initiator::core::targets::Skipped;
+use iscsi_proto::keys::text;
 
 use crate::discovery::{asked, says_goodbye, tell};
 use crate::support::world::ended;
 
 /// The names that are taken of those that a target tells, and how many are set aside.
 async fn taken(names: &[&str]) -> (Vec<String>, usize) {
-    let answer: String = names.iter().map(|name| format!("TargetName={name}\0TargetAddress=192.0.2.9,1\0")).collect();
+    let answer = text::encode(names.iter().flat_map(|name| [("TargetName", *name), ("TargetAddress", "192.0.2.9,1")]));
     let (running, mut peer, request) = asked().await;
-    tell(&mut peer, request.itt, answer.as_bytes()).await;
+    tell(&mut peer, request.itt, &answer).await;
     says_goodbye(&mut peer).await;
     let found = ended(running).await.expect("an answer");
     assert!(found.skipped.iter().all(|skipped| matches!(skipped, Skipped::Name { .. })));
@@ -26,7 +27,8 @@ async fn names_that_are_none_are_set_aside() {
         "iqn.2026-01.org.example:a b",
         "iqn.2026-01.org.example:a[b",
         "iqn.2026-01.org.example:\u{1b}[2J",
-        "iqn.2026-01.org.example:a\u{2044}b",
+        "iqn.2026-01.org.example:a\u{ff0f}b",
+        "iqn.2026-01.org.example:a\u{3002}b",
         "iqn.2026-01.org.example:\u{202e}x",
         "iqn.2026-13.org.example:x",
         "eui.0123456789abcde",

@@ -84,7 +84,7 @@ impl Default for Trace {
 
 impl Trace {
     /// The initiator sent this.
-    pub(crate) fn heard(&mut self, wire: &Wire<'_>) -> Result<Pdu, Broken> {
+    pub(crate) fn heard(&mut self, wire: &Wire<'_>) -> Result<(), Broken> {
         let pdu = well_formed(wire)?;
         match (&mut self.phase, &pdu) {
             (Phase::Login(login), Pdu::LoginRequest(request)) => login.heard(request, wire.data)?,
@@ -92,7 +92,7 @@ impl Trace {
             (Phase::Full(full), pdu) => full.heard(pdu, wire)?,
             (Phase::Refused, pdu) => return Err(format!("{pdu:?} after a refused login")),
         }
-        Ok(pdu)
+        Ok(())
     }
 
     /// The peer says this.
