@@ -30,7 +30,8 @@ pub struct Session(Arc<Handle>);
 /// What all handles share; the last one to go says goodbye.
 struct Handle {
     mailbox: Arc<Mailbox>,
-    events: broadcast::Sender<Event>,
+    /// The connection holds the sender, so that listeners see the end when it does.
+    events: broadcast::WeakSender<Event>,
     info: Info,
     /// How long a busy unit is waited for.
     patience: Duration,
@@ -76,7 +77,12 @@ const LUN_LIST: u32 = 16 * 1024;
 const INQUIRY: u16 = 255;
 
 impl Session {
-    pub(crate) fn new(mailbox: Arc<Mailbox>, events: broadcast::Sender<Event>, info: Info, patience: Duration) -> Self {
+    pub(crate) fn new(
+        mailbox: Arc<Mailbox>,
+        events: broadcast::WeakSender<Event>,
+        info: Info,
+        patience: Duration,
+    ) -> Self {
         Self(Arc::new(Handle { mailbox, events, info, patience }))
     }
 
@@ -90,9 +96,10 @@ impl Session {
         self.0.mailbox.closed()
     }
 
-    /// Events from now on.
+    /// Events from now on; none if the session is over.
     pub fn events(&self) -> Events {
-        Events(self.0.events.subscribe())
+        let over = || broadcast::channel(1).1;
+        Events(self.0.events.upgrade().map_or_else(over, |events| events.subscribe()))
     }
 
     /// Sends a command and waits for its status, whatever that is. [`good`] makes an error of a bad one.

@@ -105,7 +105,8 @@ pub enum Request {
     },
     /// A text exchange that sends this key=value text.
     Text(Vec<u8>),
-    /// A task management function other than ABORT TASK, which the core sends on its own.
+    /// A task management function: ABORT TASK SET, CLEAR ACA, CLEAR TASK SET or a reset. ABORT TASK the core sends on its
+    /// own; the others need levels that it does not offer.
     Task {
         /// The function.
         function: TaskFunction,

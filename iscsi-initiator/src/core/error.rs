@@ -46,6 +46,9 @@ pub enum ConnectionError {
     /// The target answered a logout with a failure; the connection is closed all the same.
     #[error("the target could not complete the logout: {}", logout_text(*.0))]
     LogoutFailed(LogoutResult),
+    /// The target rejected a logout; the connection is closed all the same.
+    #[error("the target rejected the logout: {0}")]
+    LogoutRejected(RejectReason),
     /// The session was logged out, at this side's wish or the target's.
     #[error("the session is logged out")]
     LoggedOut,

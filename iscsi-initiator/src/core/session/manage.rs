@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use iscsi_proto::pdu::{RejectReason, TaskFunction, TaskResult};
 use iscsi_proto::scsi::Lun;
+use iscsi_proto::serial::Serial;
 use iscsi_proto::tags::{Itt, Ttt};
 
 use super::super::command::Request;
@@ -11,6 +12,15 @@ use super::super::error::{CommandError, ConnectionError};
 use super::super::event::Event;
 use super::super::task::{Kind, Slot, Task};
 use super::{Core, State, Time};
+
+/// A task management request that the target has answered.
+pub(super) struct Concluded {
+    /// The task that it aborts, if it aborts one.
+    pub(super) aborts: Option<Slot>,
+    pub(super) function: TaskFunction,
+    pub(super) lun: Lun,
+    pub(super) cmd_sn: Serial,
+}
 
 impl Core {
     /// When [`Core::expire`] wants to be called, at the latest.
@@ -112,8 +122,9 @@ impl Core {
         }
     }
 
-    /// Ends the tasks that a task management function has ended.
-    pub(super) fn conclude(&mut self, aborts: Option<Slot>, function: TaskFunction, lun: Lun, result: TaskResult) {
+    /// Ends the tasks that a task management function has ended: those before its CmdSN. What was sent behind it lives on.
+    pub(super) fn conclude(&mut self, request: &Concluded, result: TaskResult) {
+        let Concluded { aborts, function, lun, cmd_sn } = *request;
         if let Some(slot) = aborts {
             return self.conclude_abort(slot, result);
         }
@@ -128,7 +139,7 @@ impl Core {
         let ended: Vec<Slot> = self
             .tasks
             .iter()
-            .filter(|(_, task)| matches!(task.kind, Kind::Scsi(_)) && task.was_sent())
+            .filter(|(_, task)| matches!(task.kind, Kind::Scsi(_)) && task.cmd_sn.is_some_and(|sent| sent.lt(cmd_sn)))
             .filter(|(_, task)| whole_target || (one_unit && task.lun == lun))
             .map(|(slot, _)| slot)
             .collect();
@@ -155,7 +166,7 @@ impl Core {
         let Some(task) = self.tasks.get_mut(slot) else { return };
         let (cmd_sn, timeout) = (task.cmd_sn, task.timeout);
         match task.kind {
-            Kind::Logout => return self.fail(&ConnectionError::LoggedOut),
+            Kind::Logout => return self.fail(&ConnectionError::LogoutRejected(reason)),
             Kind::Management { aborts: Some(_), .. } => {
                 return self.fail_silent("a command, and could not abort it", timeout);
             }
@@ -165,6 +176,9 @@ impl Core {
         }
         let numbered = matches!(task.kind, Kind::Scsi(_));
         self.end(slot, Err(CommandError::Rejected(reason)));
+        if reason == RejectReason::WaitingForLogout {
+            return self.drain(0);
+        }
         // A rejected command leaves a hole in the numbers, at which the target would wait for ever.
         if let Some(cmd_sn) = cmd_sn.filter(|cmd_sn| numbered && !self.window.is_acknowledged(*cmd_sn)) {
             self.plug(cmd_sn);
@@ -172,7 +186,7 @@ impl Core {
     }
 
     /// Sends a ping under the number of a request that was rejected.
-    fn plug(&mut self, cmd_sn: iscsi_proto::serial::Serial) {
+    fn plug(&mut self, cmd_sn: Serial) {
         let ping = Task {
             token: None,
             kind: Kind::Ping,

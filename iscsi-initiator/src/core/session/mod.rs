@@ -15,7 +15,7 @@ use std::io::IoSlice;
 use std::time::Duration;
 
 use iscsi_proto::framer::{FrameLimits, Framing};
-use iscsi_proto::pdu::Opcode;
+use iscsi_proto::pdu::{Opcode, TaskFunction};
 use iscsi_proto::scsi::Lun;
 use iscsi_proto::serial::Serial;
 
@@ -233,6 +233,7 @@ impl Core {
                 (Kind::Text(text), Lun::ZERO, self.patience.management)
             }
             Request::Task { function, lun } => {
+                is_sent_on_request(function)?;
                 (Kind::Management { aborts: None, function }, lun, self.patience.management)
             }
             Request::Ping => (Kind::Ping, Lun::ZERO, self.patience.ping),
@@ -282,6 +283,20 @@ impl Core {
 
     fn count(&mut self, opcode: Opcode) {
         self.stats.count(opcode);
+    }
+}
+
+/// Refuses the functions that are not the caller's to send: ABORT TASK belongs to the core, TASK REASSIGN to error recovery
+/// level 2, and the rest to protocol level 2.
+fn is_sent_on_request(function: TaskFunction) -> Result<(), CommandError> {
+    match function {
+        TaskFunction::AbortTaskSet
+        | TaskFunction::ClearAca
+        | TaskFunction::ClearTaskSet
+        | TaskFunction::LogicalUnitReset
+        | TaskFunction::TargetWarmReset
+        | TaskFunction::TargetColdReset => Ok(()),
+        _ => Err(CommandError::Invalid("this task management function is not sent on request")),
     }
 }
 

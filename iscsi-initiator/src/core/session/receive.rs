@@ -16,6 +16,7 @@ use super::super::error::{CommandError, ConnectionError};
 use super::super::event::Event;
 use super::super::misbehaved::PeerMisbehaved;
 use super::super::task::{Burst, Direction, Kind, Scsi, Slot, Task};
+use super::manage::Concluded;
 use super::{Core, State, Time};
 
 /// The most text of one answer. A discovery answer of this size names some 200 000 targets.
@@ -445,9 +446,10 @@ impl Core {
         let wrong = PeerMisbehaved::WrongTask { itt: pdu.itt, opcode: Opcode::TaskResponse };
         let Some(task) = self.tasks.get_mut(slot) else { return Err(wrong) };
         let Kind::Management { aborts, function } = task.kind else { return Err(wrong) };
-        let lun = task.lun;
+        let Some(cmd_sn) = task.cmd_sn else { return Err(wrong) };
+        let request = Concluded { aborts, function, lun: task.lun, cmd_sn };
         self.end(slot, Ok(Finished::Task(pdu.result)));
-        self.conclude(aborts, function, lun, pdu.result);
+        self.conclude(&request, pdu.result);
         Ok(())
     }
 

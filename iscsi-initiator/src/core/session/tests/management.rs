@@ -169,6 +169,81 @@ fn r242_r246_a_reset_ends_the_commands_of_its_unit() {
     assert_eq!(world.core.tasks.len(), 1);
 }
 
+/// the CmdSN of a task management request says which commands it concerns.
+#[test]
+fn commands_sent_behind_a_task_management_request_live_on() {
+    for function in [
+        TaskFunction::AbortTaskSet,
+        TaskFunction::ClearTaskSet,
+        TaskFunction::LogicalUnitReset,
+        TaskFunction::TargetWarmReset,
+        TaskFunction::TargetColdReset,
+    ] {
+        let mut world = World::new();
+        world.read(1, 512);
+        world.command();
+        world.core.submit(Request::Task { function, lun: Lun::from(3) }, 2, world.now);
+        let [(Pdu::TaskRequest(request), _)] = &world.sent()[..] else { panic!() };
+        assert_eq!(request.function, function);
+        let request = request.itt;
+        world.read(3, 512);
+        let later = world.command().itt;
+        world.task_response(request, TaskResult::FunctionComplete);
+        let done = world.done();
+        assert!(matches!(done[..], [(2, Ok(_)), (1, Err(CommandError::Aborted))]), "{done:?}");
+        let response = world.response(later, Status::GOOD);
+        world.say(response, &[]);
+        assert_eq!(world.ended(3).status, Status::GOOD);
+        world.assert_clean();
+    }
+}
+
+#[test]
+fn r294_functions_beyond_the_level_in_force_are_not_sent() {
+    for function in [
+        TaskFunction::AbortTask,
+        TaskFunction::TaskReassign,
+        TaskFunction::QueryTask,
+        TaskFunction::QueryTaskSet,
+        TaskFunction::ItNexusReset,
+        TaskFunction::QueryAsyncEvent,
+    ] {
+        let mut world = World::new();
+        world.core.submit(Request::Task { function, lun: Lun::from(3) }, 1, world.now);
+        assert!(matches!(world.completion(1), Err(CommandError::Invalid(_))), "{function:?}");
+        world.assert_clean();
+    }
+}
+
+#[test]
+fn r258_a_logout_that_is_rejected_is_no_success() {
+    let mut world = World::new();
+    world.core.submit(Request::Logout, 1, world.now);
+    let header = world.sent()[0].0.encode();
+    world.reject(RejectReason::ProtocolError, &header);
+    let error = ConnectionError::LogoutRejected(RejectReason::ProtocolError).to_string();
+    assert_eq!(world.core.closed().unwrap().to_string(), error);
+    assert!(matches!(world.completion(1), Err(CommandError::Closed { error: e, .. }) if e.to_string() == error));
+}
+
+/// Its number is not plugged either: that would be another request.
+#[test]
+fn r240_a_target_that_waits_for_a_logout_gets_it_and_nothing_else() {
+    let mut world = World::new();
+    world.read(1, 512);
+    world.read(2, 512);
+    let sent = world.sent();
+    world.reject(RejectReason::WaitingForLogout, &sent[0].0.encode());
+    let rejected = world.completion(1);
+    assert!(matches!(rejected, Err(CommandError::Rejected(RejectReason::WaitingForLogout))), "{rejected:?}");
+    world.read(3, 512);
+    assert!(matches!(world.completion(3), Err(CommandError::Closed { sent: false, .. })));
+    assert!(world.sent().is_empty());
+    world.next_deadline();
+    assert_eq!(world.now, Time::ZERO);
+    assert!(matches!(world.sent()[..], [(Pdu::LogoutRequest(_), _)]));
+}
+
 #[test]
 fn r255_r256_r257_logout_ends_the_session() {
     let mut world = World::new();
@@ -323,7 +398,7 @@ fn r235_a_reject_without_its_header_ends_the_connection() {
 }
 
 #[test]
-fn r149_r265_to_r273_a_text_exchange_goes_on_until_the_target_ends_it() {
+fn r149_r265_r268_r272_r273_a_text_exchange_goes_on_until_the_target_ends_it() {
     let mut world = World::with(Negotiated { max_send_data_segment_length: 8, ..Negotiated::default() });
     world.core.submit(Request::Text(b"SendTargets=All\0".to_vec()), 1, world.now);
     world.core.submit(Request::Text(Vec::new()), 2, world.now);
@@ -354,7 +429,7 @@ fn r149_r265_to_r273_a_text_exchange_goes_on_until_the_target_ends_it() {
 }
 
 #[test]
-fn r266_r267_a_text_response_out_of_sequence_ends_the_connection() {
+fn r266_a_text_response_out_of_sequence_ends_the_connection() {
     for (fin, ttt, data) in [(false, Ttt::RESERVED, &b"x"[..]), (false, Ttt(1), b"")] {
         let mut world = World::new();
         world.core.submit(Request::Text(b"A=1\0".to_vec()), 1, world.now);
@@ -366,7 +441,7 @@ fn r266_r267_a_text_response_out_of_sequence_ends_the_connection() {
 }
 
 #[test]
-fn r265_r268_a_rejected_text_leaves_the_connection_open() {
+fn r269_a_rejected_text_leaves_the_connection_open() {
     let mut world = World::new();
     world.core.submit(Request::Text(b"A=1\0".to_vec()), 1, world.now);
     let header = world.sent()[0].0.encode();
