@@ -11,7 +11,7 @@ use iscsi_proto::keys::Key;
 use iscsi_proto::name::IscsiName;
 use iscsi_proto::pdu::{TaskFunction, TaskResult};
 use iscsi_proto::portal::{Portal, PortalGroupTag};
-use iscsi_proto::scsi::{Inquiry, InquiryData, Lun as LunNumber, LunList, ReportLuns, Sense, Status, vpd_len};
+use iscsi_proto::scsi::{Cdb, Inquiry, InquiryData, Lun as LunNumber, LunList, ReportLuns, Sense, Status, vpd_len};
 use tokio::sync::broadcast;
 
 use crate::core::command::{Command, Finished, Request, Response};
@@ -236,13 +236,17 @@ impl Session {
     }
 
     /// Sends a command that reads up to `length` bytes, again where that is safe and may help.
-    pub(crate) async fn read_data(
+    pub(crate) async fn read_data(&self, lun: LunNumber, cdb: Cdb, length: usize) -> Result<BytesMut, CommandError> {
+        self.read_data_by(self.retry(), lun, cdb, length).await
+    }
+
+    pub(crate) async fn read_data_by(
         &self,
+        mut retry: Retry,
         lun: LunNumber,
-        cdb: iscsi_proto::scsi::Cdb,
+        cdb: Cdb,
         length: usize,
     ) -> Result<BytesMut, CommandError> {
-        let mut retry = self.retry();
         loop {
             let command = Command::read(cdb, BytesMut::zeroed(length));
             match good(self.execute(lun, command).await?) {

@@ -1,8 +1,18 @@
 //! A logical unit of a block device.
 
+mod extents;
+mod manage;
+mod memory;
 mod open;
+mod ports;
+mod provision;
+mod readonly;
+mod report;
+mod reserve;
 mod retry;
+mod send;
 mod transfer;
+mod verify;
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,7 +24,15 @@ use iscsi_proto::scsi::{
 use crate::core::CommandError;
 use crate::session::Session;
 
+pub use extents::{Allocation, Extent, Extents};
+pub use manage::{DestroyAllData, Erasure};
+pub use provision::ZeroOptions;
+pub use readonly::ReadOnlyLun;
+pub use reserve::{RegisterOptions, Reservations};
 pub(crate) use retry::Retry;
+pub use transfer::TransferOptions;
+
+use memory::Memory;
 
 /// A logical unit that holds blocks. Clones are handles of the same one.
 ///
@@ -23,7 +41,13 @@ pub(crate) use retry::Retry;
 ///
 /// A command that the unit refuses because it is busy, or because it first reports something that does not change what
 /// the command means, is sent again, as a new command, for as long as the session's command timeout. Nothing is sent
-/// again after the connection was lost.
+/// again after the connection was lost. That holds for commands that must not be done twice as well: they are sent again
+/// only where the unit said that it had not executed them.
+///
+/// Beside reading and writing there are calls that compare ([`Lun::verify`], [`Lun::compare_and_write`]), that know of space
+/// ([`Lun::extents`], [`Lun::unmap`], [`Lun::write_zeroes`]), that keep others out ([`Lun::reserve`],
+/// [`Lun::reservations`]) and that ask ([`Lun::port_groups`], [`Lun::supported_opcodes`], [`Lun::log_page`]). Everything else
+/// goes through [`Session::execute`].
 #[derive(Clone)]
 pub struct Lun {
     session: Session,
@@ -39,6 +63,7 @@ struct Unit {
     pages: Pages,
     /// The most blocks that one command may move.
     max_blocks: u32,
+    memory: Memory,
 }
 
 /// The mode parameters and the vital product data that the unit has.
@@ -92,6 +117,11 @@ impl Lun {
     pub fn has_write_cache(&self) -> Option<bool> {
         let caching = self.unit.pages.mode.as_ref()?.caching()?;
         Some(caching.write_cache())
+    }
+
+    /// Whether it knows the FUA and DPO bits of reads and writes, if it says so (DPOFUA, MODE SENSE).
+    pub fn has_fua(&self) -> Option<bool> {
+        self.unit.pages.mode.as_ref().map(|mode| mode.dpofua)
     }
 
     /// Its serial number, if it has one (VPD page 80h).

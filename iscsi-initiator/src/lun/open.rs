@@ -7,7 +7,7 @@ use iscsi_proto::scsi::{
     ModeSense, Provisioning, Qualifier, ReadCapacity16, SenseKey, SupportedPages, UnitSerial,
 };
 
-use super::{Lun, Pages, Unit};
+use super::{Lun, Memory, Pages, Unit};
 use crate::core::{Command, CommandError};
 use crate::session::{Session, good, malformed};
 
@@ -36,7 +36,10 @@ impl Lun {
         if let Some(limit) = pages.limits.map(|limits| limits.max_transfer).filter(|limit| *limit != 0) {
             max_blocks = max_blocks.min(limit);
         }
-        Ok(Self { session, unit: Arc::new(Unit { number, inquiry, capacity, pages, max_blocks }) })
+        Ok(Self {
+            session,
+            unit: Arc::new(Unit { number, inquiry, capacity, pages, max_blocks, memory: Memory::default() }),
+        })
     }
 }
 

@@ -3,18 +3,39 @@
 use std::collections::VecDeque;
 
 use bytes::{Bytes, BytesMut};
-use iscsi_proto::scsi::{Cdb, Sense, SenseKey, SyncCache};
+use iscsi_proto::scsi::{Cdb, SyncCache, Transfer};
 
+use super::send::{PARTS, UNKNOWN};
 use super::{Lun, Retry};
 use crate::core::{Command, CommandError, Payload, Response};
 use crate::driver::mailbox::Pending;
-use crate::session::{failure, good, response};
+use crate::session::{failure, response};
 
-/// Parts of one transfer that are under way at a time.
-const PARTS: usize = 8;
+/// How blocks are read or written, beside which ones.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[non_exhaustive]
+pub struct TransferOptions {
+    /// FUA bit: from or onto the medium, past a volatile cache. Default false.
+    pub fua: bool,
+    /// DPO bit: the blocks are unlikely to be used again soon, so the unit need not keep them in its cache. Default false.
+    pub dpo: bool,
+}
 
-/// The sense of a command that the unit does not know.
-const UNKNOWN: (SenseKey, u8, u8) = Sense::INVALID_OPCODE.code();
+impl TransferOptions {
+    /// Past a volatile cache.
+    pub const FUA: Self = Self { fua: true, dpo: false };
+
+    /// These options with the DPO bit.
+    #[must_use]
+    pub const fn dpo(mut self) -> Self {
+        self.dpo = true;
+        self
+    }
+
+    fn transfer(self, (lba, blocks): (u64, u32)) -> Transfer {
+        Transfer { fua: self.fua, dpo: self.dpo, ..Transfer::new(lba, blocks) }
+    }
+}
 
 impl Lun {
     /// Reads `length` bytes at `offset`.
@@ -41,6 +62,26 @@ impl Lun {
     ///
     /// Commands that were sent run to their end on the target, and the buffer lives until then.
     pub async fn read_into(&self, offset: u64, buffer: BytesMut) -> Result<BytesMut, CommandError> {
+        self.read_into_with(offset, buffer, TransferOptions::default()).await
+    }
+
+    /// [`Lun::read_into`] with options. A unit that says that it does not know them (DPOFUA) reads without the DPO bit, and
+    /// is an error for FUA: [`CommandError::Unsupported`].
+    ///
+    /// # Cancellation
+    ///
+    /// As for [`Lun::read_into`].
+    pub async fn read_into_with(
+        &self,
+        offset: u64,
+        buffer: BytesMut,
+        options: TransferOptions,
+    ) -> Result<BytesMut, CommandError> {
+        let known = self.has_fua() != Some(false);
+        if options.fua && !known {
+            return Err(CommandError::Unsupported("reading past its cache (FUA)"));
+        }
+        let options = if known { options } else { TransferOptions::default() };
         self.check_alignment(offset, buffer.len())?;
         self.check_range(offset, buffer.len())?;
         let mut rest = (offset, buffer);
@@ -51,7 +92,7 @@ impl Lun {
                 let part = rest.1.split_to(rest.1.len().min(self.max_transfer()));
                 let at = rest.0;
                 rest.0 += part.len() as u64;
-                parts.push_back(ReadPart::start(self, at, part));
+                parts.push_back(ReadPart::start(self, at, part, options));
             }
             let Some(part) = parts.pop_front() else { return Ok(done) };
             done.unsplit(part.finish(self).await?);
@@ -78,21 +119,32 @@ impl Lun {
     ///
     /// Commands that were sent run to their end on the target; what was not sent is not written.
     pub async fn write_at(&self, offset: u64, data: impl Into<Payload>) -> Result<(), CommandError> {
+        self.write_at_with(offset, data, TransferOptions::default()).await
+    }
+
+    /// [`Lun::write_at`] with options. With FUA, done means on the medium; where the unit says that it does not know the
+    /// bit (DPOFUA), the whole unit is flushed after the write instead.
+    ///
+    /// # Cancellation
+    ///
+    /// As for [`Lun::write_at`].
+    pub async fn write_at_with(
+        &self,
+        offset: u64,
+        data: impl Into<Payload>,
+        options: TransferOptions,
+    ) -> Result<(), CommandError> {
         let payload = data.into();
         self.check_alignment(offset, payload.len())?;
         self.check_range(offset, payload.len())?;
-        let mut sent = 0;
-        let mut parts = VecDeque::new();
-        loop {
-            while parts.len() < PARTS && sent < payload.len() {
-                let part = payload.part(sent, self.max_transfer().min(payload.len() - sent));
-                let at = offset + sent as u64;
-                sent += part.len();
-                parts.push_back(WritePart::start(self, at, part));
-            }
-            let Some(part) = parts.pop_front() else { return Ok(()) };
-            part.finish(self).await?;
-        }
+        let known = self.has_fua() != Some(false);
+        let bits = if known { options } else { TransferOptions::default() };
+        let commands = self.parts(offset, payload).map(|(at, part)| {
+            let transfer = bits.transfer(self.block_range(at, part.len()));
+            (transfer.encode_write(), part)
+        });
+        self.send_all(commands).await?;
+        if options.fua && !known { self.flush().await } else { Ok(()) }
     }
 
     /// Writes the buffers one after the other from `offset` on, without joining them first. See [`Lun::write_at`].
@@ -137,21 +189,22 @@ impl Lun {
     ///
     /// The flush takes place all the same.
     pub async fn flush(&self) -> Result<(), CommandError> {
-        let mut retry = self.session.retry();
-        loop {
-            let command = Command::new(SyncCache::ALL.encode());
-            match good(self.session.execute(self.number(), command).await?) {
-                Ok(_) => return Ok(()),
-                // A unit without a volatile cache need not know the command.
-                Err(CommandError::Sense(sense)) if sense.code() == UNKNOWN && self.has_write_cache() == Some(false) => {
-                    return Ok(());
-                }
-                Err(error) => retry.wait(error).await?,
+        match self.send(SyncCache::ALL.encode(), Payload::default()).await {
+            // A unit without a volatile cache need not know the command.
+            Err(CommandError::Sense(sense)) if sense.code() == UNKNOWN && self.has_write_cache() == Some(false) => {
+                Ok(())
             }
+            other => other,
         }
     }
 
-    fn block_range(&self, offset: u64, length: usize) -> (u64, u32) {
+    /// Data for `offset` on, cut into parts that one command may move, each with the offset it goes to.
+    pub(super) fn parts(&self, offset: u64, payload: Payload) -> impl Iterator<Item = (u64, Payload)> {
+        let most = self.max_transfer();
+        (0..payload.len()).step_by(most).map(move |at| (offset + at as u64, payload.part(at, most)))
+    }
+
+    pub(super) fn block_range(&self, offset: u64, length: usize) -> (u64, u32) {
         let block = self.block_size();
         (offset / u64::from(block), (length / block as usize) as u32)
     }
@@ -165,9 +218,9 @@ struct ReadPart {
 }
 
 impl ReadPart {
-    fn start(lun: &Lun, offset: u64, buffer: BytesMut) -> Self {
-        let (lba, blocks) = lun.block_range(offset, buffer.len());
-        let (cdb, length) = (Cdb::read(lba, blocks), buffer.len());
+    fn start(lun: &Lun, offset: u64, buffer: BytesMut, options: TransferOptions) -> Self {
+        let length = buffer.len();
+        let cdb = options.transfer(lun.block_range(offset, length)).encode_read();
         Self { cdb, length, pending: lun.session.start(lun.number(), Command::read(cdb, buffer)) }
     }
 
@@ -176,39 +229,12 @@ impl ReadPart {
         let mut answer = response(pending.await)?;
         let mut retry: Option<Retry> = None;
         while let Some(error) = failure(&answer) {
-            retry.get_or_insert_with(|| lun.session.retry()).wait(error).await?;
+            retry.get_or_insert_with(|| lun.retry()).wait(error).await?;
             let Response { mut data, .. } = answer;
             data.resize(length, 0);
             answer = lun.session.execute(lun.number(), Command::read(cdb, data)).await?;
         }
         let received = answer.data.len();
         if received == length { Ok(answer.data) } else { Err(CommandError::Short { expected: length, received }) }
-    }
-}
-
-/// One command of a write, on its way.
-struct WritePart {
-    cdb: Cdb,
-    payload: Payload,
-    pending: Pending,
-}
-
-impl WritePart {
-    fn start(lun: &Lun, offset: u64, payload: Payload) -> Self {
-        let (lba, blocks) = lun.block_range(offset, payload.len());
-        let cdb = Cdb::write(lba, blocks);
-        let pending = lun.session.start(lun.number(), Command::write(cdb, payload.clone()));
-        Self { cdb, payload, pending }
-    }
-
-    async fn finish(self, lun: &Lun) -> Result<(), CommandError> {
-        let Self { cdb, payload, pending } = self;
-        let mut answer = response(pending.await)?;
-        let mut retry: Option<Retry> = None;
-        while let Some(error) = failure(&answer) {
-            retry.get_or_insert_with(|| lun.session.retry()).wait(error).await?;
-            answer = lun.session.execute(lun.number(), Command::write(cdb, payload.clone())).await?;
-        }
-        Ok(())
     }
 }
