@@ -146,13 +146,15 @@ impl Reservations<'_> {
     /// Sent again it finds nobody, which is a conflict: after a lost connection, look at [`Reservations::holder`] first.
     pub async fn preempt(&self, key: u64, victim: u64, kind: ReservationType) -> Result<(), CommandError> {
         self.tell(ReserveOutAction::Preempt(kind), keys(key, victim)).await?;
-        self.find_out(key).await
+        self.relies(true);
+        Ok(())
     }
 
     /// PREEMPT AND ABORT: as [`Reservations::preempt`], and ends the commands of those who were preempted.
     pub async fn preempt_and_abort(&self, key: u64, victim: u64, kind: ReservationType) -> Result<(), CommandError> {
         self.tell(ReserveOutAction::PreemptAndAbort(kind), keys(key, victim)).await?;
-        self.find_out(key).await
+        self.relies(true);
+        Ok(())
     }
 
     /// REGISTER AND MOVE: hands the reservation over to another initiator.
@@ -162,13 +164,7 @@ impl Reservations<'_> {
         Ok(())
     }
 
-    /// After a preemption: it took the reservation over only if the victim held it.
-    async fn find_out(&self, key: u64) -> Result<(), CommandError> {
-        let holder = self.holder().await?.holder;
-        self.relies(holder.is_some_and(|(found, _)| found == key || found == 0));
-        Ok(())
-    }
-
+    /// Remembers whether this initiator may hold a reservation, which a reset may then end.
     fn relies(self, reserved: bool) {
         self.0.unit.memory.set_reserved(reserved);
     }
