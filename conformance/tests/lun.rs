@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
+use std::sync::LazyLock;
+
 use bytes::{Bytes, BytesMut};
 use conformance::lab::stamp;
 use conformance::target::config::{Config as TargetConfig, LunConfig, TargetConfig as Target};
@@ -26,6 +28,8 @@ const MIB: u64 = 1 << 20;
 /// What the target's memory is given back in.
 const STEP: u64 = 64 << 10;
 const KIND: ReservationType = ReservationType::WriteExclusive;
+
+static CONTENT: LazyLock<Vec<u8>> = LazyLock::new(|| stamp::pieces(0, (SIZE / 512) as usize, 1));
 
 /// Numbers of the units that [`serve`] has.
 const THIN: u8 = 0;
@@ -63,7 +67,7 @@ async fn open(number: u8) -> (Server, Lun) {
 /// The same with all of it written.
 async fn filled(number: u8) -> (Server, Lun, Vec<u8>) {
     let (server, lun) = open(number).await;
-    let content = stamp::pieces(0, (SIZE / 512) as usize, 1);
+    let content = CONTENT.clone();
     lun.write_at(0, content.clone()).await.unwrap();
     (server, lun, content)
 }

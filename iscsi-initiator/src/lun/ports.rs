@@ -3,7 +3,7 @@
 use iscsi_proto::scsi::{AccessState, GroupState, PortGroups, ReportPortGroups, SetPortGroups, SetPortList};
 
 use super::Lun;
-use super::send::named;
+use super::send::{asked, named};
 use crate::core::CommandError;
 use crate::session::malformed;
 
@@ -33,7 +33,7 @@ impl Lun {
     async fn read_port_groups(&self, allocation: u32) -> Result<PortGroups, CommandError> {
         let command = ReportPortGroups { extended: false, allocation };
         let data = self.read_data(command.encode(), allocation as usize).await;
-        PortGroups::parse(&data.map_err(|error| named(error, REPORT))?).map_err(|error| malformed(REPORT, &error))
+        PortGroups::parse(&data.map_err(|error| asked(error, REPORT))?).map_err(|error| malformed(REPORT, &error))
     }
 
     /// Puts groups of ports into other states (SET TARGET PORT GROUPS). Groups that are not named may change as well.

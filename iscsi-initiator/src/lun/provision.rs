@@ -3,10 +3,9 @@
 use std::ops::Range;
 
 use bytes::{Bytes, BytesMut};
-use iscsi_proto::scsi::{Cdb, Form, LbaRange, Provisioning, Transfer, Unmap, UnmapList, WriteSame};
+use iscsi_proto::scsi::{Form, LbaRange, Provisioning, Transfer, Unmap, UnmapList, WriteSame};
 
 use super::Lun;
-use super::memory::Zeroing;
 use super::send::{is_refusal, named};
 use crate::core::{CommandError, Payload};
 
@@ -77,7 +76,7 @@ impl Lun {
 
     /// Fills `length` bytes from `offset` on with zeroes. Offset and length have to be whole blocks; there is no limit.
     ///
-    /// The blocks are not sent where the unit can do without (WRITE SAME), in pieces of at most its limit (VPD page B0h) and
+    /// One block stands for all where the unit knows how (WRITE SAME), in pieces of at most its limit (VPD page B0h) and
     /// 128 MiB. What it refuses is remembered, and zeroes are written as any other data. With [`ZeroOptions::UNMAP`] space is
     /// given back where unmapped blocks read as zeroes.
     ///
@@ -88,29 +87,28 @@ impl Lun {
     /// Commands that were sent run to their end on the target; what was not sent is not written.
     pub async fn write_zeroes(&self, offset: u64, length: u64, options: ZeroOptions) -> Result<(), CommandError> {
         let unmap =
-            options.unmap && self.unmapped_reads_zeroes() && self.provisioning().is_some_and(|p| p.write_same16);
-        let mut way = self.unit.memory.zeroing();
-        loop {
-            match self.fill(offset, length, way, unmap).await {
-                Err(error) if is_refusal(&error) => way = self.unit.memory.refuse(way).ok_or(error)?,
+            options.unmap && self.unmapped_reads_zeroes() && self.provisioning().is_some_and(|page| page.write_same16);
+        if self.unit.memory.has_write_same() {
+            match self.write_same(offset, length, unmap).await {
+                Err(error) if is_refusal(&error) => self.unit.memory.refuse_write_same(),
                 other => return other,
             }
         }
+        let zeroes = BytesMut::zeroed(self.max_transfer()).freeze();
+        let ranges = self.block_ranges(offset, length, self.unit.max_blocks.into())?;
+        let write = |(lba, blocks)| (Transfer::new(lba, blocks).encode_write(), self.cut(&zeroes, blocks));
+        self.send_all(ranges.map(write)).await
     }
 
-    async fn fill(&self, offset: u64, length: u64, way: Zeroing, unmap: bool) -> Result<(), CommandError> {
-        if way == Zeroing::Plain {
-            let zeroes = BytesMut::zeroed(self.max_transfer()).freeze();
-            let ranges = self.block_ranges(offset, length, self.unit.max_blocks.into())?;
-            let write = |(lba, blocks)| (Transfer::new(lba, blocks).encode_write(), self.cut(&zeroes, blocks));
-            return self.send_all(ranges.map(write)).await;
-        }
-        let payload = if way == Zeroing::Block {
-            self.cut(&BytesMut::zeroed(self.block_size() as usize).freeze(), 1)
-        } else {
-            Payload::default()
+    async fn write_same(&self, offset: u64, length: u64, unmap: bool) -> Result<(), CommandError> {
+        // One block is sent although NDOB could do without: tgtd, for one, does not look at that bit, and then reads past the
+        // end of the data that it was not sent.
+        let block: Payload = BytesMut::zeroed(self.block_size() as usize).into();
+        let same = |(lba, blocks)| {
+            // The 10-byte form has its own bit of support, and no use here.
+            let command = WriteSame { unmap, form: Form::Sixteen, ..WriteSame::new(lba, blocks) };
+            (command.encode(), block.clone())
         };
-        let same = |(lba, blocks)| (write_same(lba, blocks, way, unmap), payload.clone());
         let most = self.most_zeroes();
         if unmap {
             return self.send_all(self.granules(offset, length, most)?.map(same)).await;
@@ -172,12 +170,6 @@ impl Lun {
     fn out_of_range(&self, offset: u64, length: u64) -> CommandError {
         CommandError::OutOfRange { offset, length, size: self.len() }
     }
-}
-
-fn write_same(lba: u64, blocks: u32, way: Zeroing, unmap: bool) -> Cdb {
-    let command = WriteSame { unmap, no_data: way == Zeroing::NoData, ..WriteSame::new(lba, blocks) };
-    // The 10-byte form has its own bit of support, and no use here.
-    WriteSame { form: Form::Sixteen, ..command }.encode()
 }
 
 /// Cuts blocks into pieces of at most `most`, that end at `first` plus a multiple of `granularity` where one is within reach.

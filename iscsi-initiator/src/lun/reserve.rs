@@ -7,7 +7,7 @@ use iscsi_proto::scsi::{
 };
 
 use super::Lun;
-use super::send::named;
+use super::send::{asked, named};
 use crate::core::CommandError;
 use crate::session::malformed;
 
@@ -184,7 +184,10 @@ impl Reservations<'_> {
 
     async fn read(&self, action: ReserveInAction, allocation: u16) -> Result<BytesMut, CommandError> {
         let command = ReserveIn { action, allocation };
-        self.0.read_data(command.encode(), allocation.into()).await.map_err(|error| named(error, IN))
+        self.0
+            .read_data(command.encode(), allocation.into())
+            .await
+            .map_err(|error| asked(error, "PERSISTENT RESERVE IN, or not this question"))
     }
 
     async fn tell(&self, action: ReserveOutAction, list: Vec<u8>) -> Result<(), CommandError> {

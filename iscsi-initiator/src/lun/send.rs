@@ -16,6 +16,9 @@ pub(super) const PARTS: usize = 8;
 /// The sense of a command that the unit does not know.
 pub(super) const UNKNOWN: (SenseKey, u8, u8) = Sense::INVALID_OPCODE.code();
 
+/// The sense of a command with a field that the unit does not take.
+const NO_FIELD: (SenseKey, u8, u8) = Sense::INVALID_FIELD.code();
+
 impl Lun {
     /// Sends a command with its data, if it has any; again where the unit says that it did not execute it, and nowhere else.
     pub(super) async fn send(&self, cdb: Cdb, payload: impl Into<Payload>) -> Result<(), CommandError> {
@@ -85,6 +88,15 @@ pub(super) fn named(error: CommandError, what: &'static str) -> CommandError {
     match error {
         CommandError::Sense(sense) if sense.code() == UNKNOWN => CommandError::Unsupported(what),
         other => other,
+    }
+}
+
+/// The same for a command that asks and has nothing that could be wrong with it but what it asks for: a service action or a
+/// page that the unit does not have is an invalid field of the CDB.
+pub(super) fn asked(error: CommandError, what: &'static str) -> CommandError {
+    match error {
+        CommandError::Sense(sense) if sense.code() == NO_FIELD => CommandError::Unsupported(what),
+        other => named(other, what),
     }
 }
 
