@@ -141,7 +141,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
             match Pin::new(&mut self.io).poll_write_vectored(cx, slices) {
                 Poll::Pending => return any,
                 Poll::Ready(Ok(0)) => return self.lose(&ConnectionError::ClosedByTarget),
-                Poll::Ready(Ok(count)) => self.core.sent(count),
+                Poll::Ready(Ok(count)) => self.core.sent(count, self.clock.now()),
                 Poll::Ready(Err(error)) => return self.lose(&error.into()),
             }
             any = true;
