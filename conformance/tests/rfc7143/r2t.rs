@@ -116,12 +116,8 @@ async fn r190_bytes_that_were_asked_for_before_are_not_asked_for_again() {
 #[tokio::test(start_paused = true)]
 async fn r186_more_r2ts_than_agreed_end_the_connection() {
     let (mut world, write, command) = writing().await;
-    let mut wire = Vec::new();
-    for r2t_sn in 0..3 {
-        let r2t = world.peer.r2t(&command, r2t_sn, r2t_sn * 512, 512);
-        wire.extend_from_slice(&world.peer.wire(r2t, &[]));
-    }
-    world.peer.say_bytes(&wire).await;
+    let r2ts = [0, 1, 2].map(|r2t_sn| world.peer.r2t(&command, r2t_sn, r2t_sn * 512, 512));
+    world.peer.say_together(r2ts).await;
     assert_eq!(world.misbehaved().await, PeerMisbehaved::TooManyR2ts { limit: 2 });
     assert!(ended(write).await.is_err());
 }

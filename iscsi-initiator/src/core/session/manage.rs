@@ -5,11 +5,10 @@ use std::time::Duration;
 use iscsi_proto::pdu::{RejectReason, TaskFunction, TaskResult};
 use iscsi_proto::scsi::Lun;
 use iscsi_proto::serial::Serial;
-use iscsi_proto::tags::{Itt, Ttt};
+use iscsi_proto::tags::Ttt;
 
 use super::super::command::Request;
 use super::super::error::{CommandError, ConnectionError};
-use super::super::event::Event;
 use super::super::task::{Kind, Slot, Task};
 use super::{Core, State, Time};
 
@@ -166,12 +165,9 @@ impl Core {
         }
     }
 
-    /// The target rejected a request.
-    pub(super) fn rejected(&mut self, itt: Itt, reason: RejectReason) {
-        let Some(slot) = self.tasks.find(itt) else { return self.report(Event::Reject(reason)) };
-        let Some(task) = self.tasks.get_mut(slot).filter(|task| task.was_sent()) else {
-            return self.report(Event::Reject(reason));
-        };
+    /// The target rejected the request of a task.
+    pub(super) fn rejected(&mut self, slot: Slot, reason: RejectReason) {
+        let Some(task) = self.tasks.get_mut(slot) else { return };
         let cmd_sn = task.cmd_sn;
         match task.kind {
             Kind::Logout => return self.fail(&ConnectionError::LogoutRejected(reason)),

@@ -426,20 +426,28 @@ impl Core {
             return Ok(());
         }
         let rejected = Header::read(data).ok_or(PeerMisbehaved::ShortReject)?;
-        match rejected.opcode() {
-            Ok(
-                Opcode::ScsiCommand
-                | Opcode::TextRequest
-                | Opcode::TaskRequest
-                | Opcode::LogoutRequest
-                | Opcode::NopOut,
-            ) => {
-                self.rejected(rejected.itt(), pdu.reason);
-            }
-            // The task of any other request still gets its response.
-            _ => self.report(Event::Reject(pdu.reason)),
+        match self.sent_as(&rejected) {
+            Some(slot) => self.rejected(slot, pdu.reason),
+            // The task of any other PDU still gets its response.
+            None => self.report(Event::Reject(pdu.reason)),
         }
         Ok(())
+    }
+
+    /// The task that was started by this header, tag, number and kind.
+    fn sent_as(&mut self, header: &Header) -> Option<Slot> {
+        let slot = self.tasks.find(header.itt())?;
+        let task = self.tasks.get_mut(slot)?;
+        let opcode = match task.kind {
+            Kind::Scsi(_) => Opcode::ScsiCommand,
+            Kind::Text(_) => Opcode::TextRequest,
+            Kind::Management { .. } => Opcode::TaskRequest,
+            Kind::Ping => Opcode::NopOut,
+            Kind::Logout => Opcode::LogoutRequest,
+        };
+        // CmdSN stands where PDUs of the target have StatSN.
+        let cmd_sn = header.numbering().stat_sn;
+        (header.opcode() == Ok(opcode) && task.cmd_sn == Some(cmd_sn)).then_some(slot)
     }
 
     fn on_task_response(&mut self, pdu: &TaskResponse) -> Checked {

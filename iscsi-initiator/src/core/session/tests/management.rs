@@ -386,6 +386,31 @@ fn r237_a_rejected_data_out_leaves_the_command_to_its_response() {
     assert_eq!(world.ended(1).status, Status::CHECK_CONDITION);
 }
 
+///
+#[test]
+fn a_reject_that_quotes_what_was_not_sent_ends_no_command() {
+    let changes: [fn(&mut Header); 4] = [
+        |header| header.0[0] = 0x40,
+        |header| header.0[0] = 0x05,
+        |header| header.0[19] ^= 1,
+        |header| header.0[27] ^= 1,
+    ];
+    for change in changes {
+        let mut world = World::new();
+        world.read(1, 512);
+        let command = world.command();
+        let mut header = command.encode();
+        change(&mut header);
+        world.reject(RejectReason::ProtocolError, &header);
+        assert_eq!(world.core.take_event(), Some(Event::Reject(RejectReason::ProtocolError)));
+        assert!(world.sent().is_empty());
+        let response = world.response(command.itt, Status::GOOD);
+        world.say(response, &[]);
+        assert_eq!(world.ended(1).status, Status::GOOD);
+        world.assert_clean();
+    }
+}
+
 #[test]
 fn r235_a_reject_without_its_header_ends_the_connection() {
     for length in [0, 47] {
