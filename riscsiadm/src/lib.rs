@@ -4,6 +4,7 @@
 //!
 //! - [`cli`] is what was typed and what it means.
 //! - [`mode`] carries out what iscsiadm does, [`command`] what it never had; [`failure`] says why they could not.
+//! - [`ipc`] is how the tool talks with the daemon.
 //! - [`db`] is what lies on disk: records, `iscsid.conf`, the initiator's name.
 //! - [`output`] turns data into the exact text, or the JSON, that is printed.
 //! - [`trace`] writes what goes over the wire to a file.
@@ -13,6 +14,7 @@ pub mod command;
 pub mod db;
 pub mod exit;
 pub mod failure;
+pub mod ipc;
 mod log;
 pub mod mode;
 pub mod output;
