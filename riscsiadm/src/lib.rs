@@ -18,4 +18,5 @@ pub mod ipc;
 mod log;
 pub mod mode;
 pub mod output;
+mod settings;
 pub mod trace;
