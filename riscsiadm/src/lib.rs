@@ -4,13 +4,14 @@
 //!
 //! - [`cli`] is what was typed and what it means.
 //! - [`mode`] carries out what iscsiadm does, [`command`] what it never had; [`failure`] says why they could not.
-//! - [`ipc`] is how the tool talks with the daemon.
+//! - [`daemon`] holds sessions, and [`ipc`] is how the tool talks with it.
 //! - [`db`] is what lies on disk: records, `iscsid.conf`, the initiator's name.
 //! - [`output`] turns data into the exact text, or the JSON, that is printed.
 //! - [`trace`] writes what goes over the wire to a file.
 
 pub mod cli;
 pub mod command;
+pub mod daemon;
 pub mod db;
 pub mod exit;
 pub mod failure;

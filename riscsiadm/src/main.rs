@@ -38,6 +38,7 @@ fn run(program: &Program, invocation: Invocation) -> Exit {
         Action::Print(text) => print(&text),
         Action::Command(Command::Completions(Completions { shell })) => print(&pages::completions(shell)),
         Action::Command(Command::Man(Man { dir })) => manual(dir.as_deref()),
+        Action::Command(Command::Daemon(options)) => return riscsiadm::daemon::run(program, &options),
         Action::Command(command) => return riscsiadm::command::run(program, command),
         Action::Request(request, extras) => return riscsiadm::mode::run(program, request, extras),
     };
