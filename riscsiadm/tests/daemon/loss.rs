@@ -31,17 +31,19 @@ fn a_session_that_is_lost_can_be_logged_out() {
     let target = Target::start(&[0]);
     let tool = Tool::with(&target);
     tool.ok(&format!("-m node -T {NAME} -l"));
-    target.login();
+    let isid = target.login();
     target.hold(true);
     target.drop_all();
+    assert_eq!(target.event(), Event::Gone);
     tool.until_tree(&["FAILED"]);
     target.await_waiting();
     tool.ok("-m session -u");
     tool.fails("-m session", 21, &["No active sessions."]);
     target.hold(false);
-    // The login that was under way leads nowhere.
-    assert_eq!(target.event(), Event::Gone);
     assert_eq!(tool.login(), (logged_in(&target), String::new(), 0));
+    // The login that was under way has led nowhere.
+    assert_ne!(target.login(), isid);
+    assert_eq!(target.sessions(), 1);
 }
 
 #[test]
