@@ -5,6 +5,7 @@ use std::io;
 
 use tracing::level_filters::LevelFilter;
 use tracing::{Event, Subscriber};
+use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
@@ -36,6 +37,24 @@ fn filter(level: u8) -> LevelFilter {
         4..=6 => LevelFilter::DEBUG,
         _ => LevelFilter::TRACE,
     }
+}
+
+/// Prints messages of the daemon from now on: its own, and with `verbose` those of the initiator. `dated` puts the time
+/// before each, for a file.
+pub(crate) fn start_daemon(program: &Program, verbose: u8, dated: bool) {
+    let filter = match verbose {
+        0 => "warn,riscsiadm=info",
+        1 => "info",
+        2 => "debug",
+        _ => "trace",
+    };
+    let subscriber = tracing_subscriber::fmt().with_env_filter(EnvFilter::new(filter)).with_ansi(false);
+    let subscriber = subscriber.with_writer(io::stderr);
+    let _ = if dated {
+        subscriber.with_target(false).try_init()
+    } else {
+        subscriber.event_format(Lines(program.name().to_owned())).try_init()
+    };
 }
 
 /// Messages in the form of iscsiadm: behind the program's name.
