@@ -14,29 +14,17 @@ use crate::cli::program::Program;
 
 /// Prints messages from now on: none at 0, all at 8. They go to standard error.
 pub(crate) fn start(program: &Program, level: u8) {
-    if level == 0 {
-        return;
-    }
-    let lines = Lines(program.name().to_owned());
-    let subscriber = tracing_subscriber::fmt().with_max_level(filter(level)).with_ansi(false).with_writer(io::stderr);
-    // If somebody prints messages already, that is good enough.
-    let _ = subscriber.event_format(lines).try_init();
-}
-
-/// The same with the time before each message, for a file.
-pub(crate) fn start_dated(level: u8) {
-    let subscriber = tracing_subscriber::fmt().with_max_level(filter(level)).with_ansi(false).with_target(false);
-    let _ = subscriber.with_writer(io::stderr).try_init();
-}
-
-fn filter(level: u8) -> LevelFilter {
-    match level {
-        0 => LevelFilter::OFF,
+    let level = match level {
+        0 => return,
         1 => LevelFilter::WARN,
         2 | 3 => LevelFilter::INFO,
         4..=6 => LevelFilter::DEBUG,
         _ => LevelFilter::TRACE,
-    }
+    };
+    let lines = Lines(program.name().to_owned());
+    let subscriber = tracing_subscriber::fmt().with_max_level(level).with_ansi(false).with_writer(io::stderr);
+    // If somebody prints messages already, that is good enough.
+    let _ = subscriber.event_format(lines).try_init();
 }
 
 /// Prints messages of the daemon from now on: its own, and with `verbose` those of the initiator. `dated` puts the time
