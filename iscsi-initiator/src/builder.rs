@@ -14,10 +14,12 @@ use crate::core::secret::Auth;
 use crate::core::session::Patience;
 use crate::driver::Connection;
 use crate::driver::connect::connect;
+use crate::driver::line::Line;
 use crate::driver::login::{Ended, log_in};
 use crate::driver::mailbox::Mailbox;
 use crate::error::ConnectError;
 use crate::session::{Info, Session};
+use crate::tap::Tap;
 
 /// Events that a slow listener may fall behind.
 const EVENTS: usize = 256;
@@ -32,6 +34,7 @@ pub struct Builder {
     group: Option<PortalGroupTag>,
     auth: Auth,
     config: Config,
+    tap: Option<Arc<dyn Tap>>,
 }
 
 impl Session {
@@ -66,6 +69,7 @@ impl Builder {
             group: None,
             auth: Auth::None,
             config: Config::default(),
+            tap: None,
         }
     }
 
@@ -88,8 +92,14 @@ impl Builder {
     }
 
     /// What to offer, and how long to wait.
-    pub const fn config(mut self, config: Config) -> Self {
+    pub fn config(mut self, config: Config) -> Self {
         self.config = config;
+        self
+    }
+
+    /// Who is told what goes over the wire, secrets included; by default nobody.
+    pub fn tap(mut self, tap: Arc<dyn Tap>) -> Self {
+        self.tap = Some(tap);
         self
     }
 
@@ -126,10 +136,11 @@ impl Builder {
     /// # Cancellation
     ///
     /// The transport is dropped.
-    pub async fn connect_with<IO>(self, mut io: IO) -> Result<(Session, Connection<IO>), ConnectError>
+    pub async fn connect_with<IO>(self, io: IO) -> Result<(Session, Connection<IO>), ConnectError>
     where
         IO: AsyncRead + AsyncWrite + Unpin,
     {
+        let mut io = Line::new(io, self.tap.as_ref());
         let login = self.login_config();
         match log_in(&mut io, login.clone(), &self.config.timeouts).await? {
             Ended::Moved(redirect) => Err(ConnectError::Redirected(redirect)),
@@ -146,7 +157,8 @@ impl Builder {
         let login = self.login_config();
         let mut places = vec![portal];
         for _ in 0..=limit {
-            let (portal, mut io) = self.connect_to_one_of(&places).await?;
+            let (portal, io) = self.connect_to_one_of(&places).await?;
+            let mut io = Line::tcp(io, self.tap.as_ref());
             match log_in(&mut io, login.clone(), &self.config.timeouts).await? {
                 Ended::Moved(redirect) => {
                     places = redirect.addresses.into_iter().map(|address| address.portal).collect();
@@ -154,8 +166,8 @@ impl Builder {
                 Ended::In { logged_in, received } => {
                     let info = Info {
                         portal: Some(portal),
-                        peer: io.peer_addr().ok(),
-                        local: io.local_addr().ok(),
+                        peer: io.get_ref().peer_addr().ok(),
+                        local: io.get_ref().local_addr().ok(),
                         ..self.info(&login, &logged_in)
                     };
                     return Ok(self.start(io, *logged_in, &received, info));
@@ -203,7 +215,7 @@ impl Builder {
         }
     }
 
-    fn start<IO>(&self, io: IO, logged_in: LoggedIn, received: &[u8], info: Info) -> (Session, Connection<IO>)
+    fn start<IO>(&self, io: Line<IO>, logged_in: LoggedIn, received: &[u8], info: Info) -> (Session, Connection<IO>)
     where
         IO: AsyncRead + AsyncWrite + Unpin,
     {

@@ -1,5 +1,7 @@
 //! SendTargets discovery (RFC 7143, section 4.3 and appendix C).
 
+use std::sync::Arc;
+
 use iscsi_proto::keys::{Key, text};
 use iscsi_proto::portal::Portal;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -13,6 +15,7 @@ use crate::core::targets::{self, Targets};
 use crate::driver::{Connection, beside};
 use crate::error::ConnectError;
 use crate::session::Session;
+use crate::tap::Tap;
 
 /// Asks portals which targets they know.
 ///
@@ -33,12 +36,13 @@ pub struct Discovery {
     initiator: Initiator,
     auth: Auth,
     config: Config,
+    tap: Option<Arc<dyn Tap>>,
 }
 
 impl Discovery {
     /// Discovery by `initiator`, without authentication.
     pub fn new(initiator: &Initiator) -> Self {
-        Self { initiator: initiator.clone(), auth: Auth::None, config: Config::default() }
+        Self { initiator: initiator.clone(), auth: Auth::None, config: Config::default(), tap: None }
     }
 
     /// How both sides prove who they are.
@@ -48,8 +52,14 @@ impl Discovery {
     }
 
     /// What to offer, and how long to wait.
-    pub const fn config(mut self, config: Config) -> Self {
+    pub fn config(mut self, config: Config) -> Self {
         self.config = config;
+        self
+    }
+
+    /// Who is told what goes over the wire, secrets included; by default nobody.
+    pub fn tap(mut self, tap: Arc<dyn Tap>) -> Self {
+        self.tap = Some(tap);
         self
     }
 
@@ -77,9 +87,13 @@ impl Discovery {
     }
 
     fn builder(&self) -> Builder {
-        Builder::new(&self.initiator, Purpose::Discovery { target: None })
+        let builder = Builder::new(&self.initiator, Purpose::Discovery { target: None })
             .auth(self.auth.clone())
-            .config(self.config.clone())
+            .config(self.config.clone());
+        match &self.tap {
+            Some(tap) => builder.tap(Arc::clone(tap)),
+            None => builder,
+        }
     }
 }
 

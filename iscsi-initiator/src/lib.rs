@@ -73,6 +73,8 @@ mod io;
 mod lun;
 #[cfg(feature = "tokio")]
 mod session;
+#[cfg(feature = "tokio")]
+pub mod tap;
 
 #[cfg(feature = "tokio")]
 pub use builder::Builder;

@@ -14,7 +14,7 @@ use iscsi_proto::portal::{Portal, PortalGroupTag};
 use iscsi_proto::scsi::{Inquiry, InquiryData, Lun as LunNumber, LunList, ReportLuns, Sense, Status, vpd_len};
 use tokio::sync::broadcast;
 
-use crate::core::command::{Command, Finished, Request, Response};
+use crate::core::command::{Command, Finished, Request, Response, is_success};
 use crate::core::login::Authentication;
 use crate::core::{CommandError, ConnectionError, Event, Negotiated, Stats};
 use crate::driver::mailbox::{Mailbox, Pending};
@@ -297,13 +297,11 @@ pub fn good(response: Response) -> Result<Response, CommandError> {
 
 /// The error that a response stands for, if it stands for one.
 pub(crate) fn failure(response: &Response) -> Option<CommandError> {
-    if response.status.is_good_family() {
+    if is_success(response.status, &response.sense) {
         return None;
     }
     match Sense::parse(&response.sense) {
-        Ok(sense) if response.status == Status::CHECK_CONDITION => {
-            (sense.key != iscsi_proto::scsi::SenseKey::RecoveredError).then_some(CommandError::Sense(sense))
-        }
+        Ok(sense) if response.status == Status::CHECK_CONDITION => Some(CommandError::Sense(sense)),
         _ => Some(CommandError::Status(response.status)),
     }
 }

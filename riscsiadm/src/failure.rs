@@ -18,7 +18,7 @@ use crate::output::escape;
 pub struct Failure {
     /// The number for scripts.
     pub exit: Exit,
-    /// The text for people, safe for a terminal.
+    /// The text for people, safe for a terminal. Empty if everything has been printed already.
     pub message: String,
 }
 
@@ -26,6 +26,11 @@ impl Failure {
     /// A failure with this exit code and text. Text of a target may stand in it.
     pub fn new(exit: Exit, message: impl fmt::Display) -> Self {
         Self { exit, message: escape(&message.to_string()).into_owned() }
+    }
+
+    /// A failure of which everything has been printed already.
+    pub const fn told(exit: Exit) -> Self {
+        Self { exit, message: String::new() }
     }
 
     /// What the caller got wrong.

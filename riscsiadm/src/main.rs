@@ -38,22 +38,13 @@ fn run(program: &Program, invocation: Invocation) -> Exit {
         Action::Print(text) => print(&text),
         Action::Command(Command::Completions(Completions { shell })) => print(&pages::completions(shell)),
         Action::Command(Command::Man(Man { dir })) => manual(dir.as_deref()),
-        Action::Command(command) => return talk(program, command),
-        Action::Request(..) => Err(io::Error::other("not available in this build")),
+        Action::Command(Command::Daemon(options)) => return riscsiadm::daemon::run(program, &options),
+        Action::Command(command) => return riscsiadm::command::run(program, command),
+        Action::Request(request, extras) => return riscsiadm::mode::run(program, request, extras),
     };
     match done {
         Ok(()) => Exit::Success,
         Err(error) => fail(program, &error),
-    }
-}
-
-fn talk(program: &Program, command: Command) -> Exit {
-    match riscsiadm::command::run(command) {
-        Ok(()) => Exit::Success,
-        Err(failure) => {
-            eprintln!("{}: {failure}", program.name());
-            failure.exit
-        }
     }
 }
 

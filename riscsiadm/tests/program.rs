@@ -69,7 +69,7 @@ fn manual_pages_are_written_to_a_directory() {
     let mut names: Vec<_> =
         man.read_dir().unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
-    let commands = ["completions", "daemon", "doctor", "inquiry", "ls", "man", "read", "write"];
+    let commands = ["completions", "daemon", "doctor", "inquiry", "ls", "man", "perf", "read", "write"];
     let mut expected: Vec<_> = commands.iter().map(|name| format!("riscsiadm-{name}.8")).collect();
     expected.push("riscsiadm.8".into());
     assert_eq!(names, expected);

@@ -83,9 +83,15 @@ async fn bad_r2ts_get_no_data_and_end_the_connection() {
 #[tokio::test(start_paused = true)]
 async fn r185_an_r2t_may_reach_to_the_last_byte() {
     let (mut world, write, command) = writing().await;
-    let r2t = world.peer.r2t(&command, 0, 4488, 512);
-    world.peer.say(r2t, &[]).await;
-    assert_eq!(world.peer.hear().await.1, pattern(5000)[4488..]);
+    for (r2t_sn, offset, length) in [(0, 0, 2048), (1, 2048, 2048), (2, 4096, 904)] {
+        let r2t = world.peer.r2t(&command, r2t_sn, offset, length);
+        world.peer.say(r2t, &[]).await;
+        let mut heard = Vec::new();
+        while heard.len() < length as usize {
+            heard.extend(world.peer.hear().await.1);
+        }
+        assert_eq!(heard, pattern(5000)[offset as usize..][..length as usize]);
+    }
     let response = world.peer.response(command.itt, Status::CHECK_CONDITION);
     world.peer.say(response, &[]).await;
     assert_eq!(ended(write).await.unwrap().status, Status::CHECK_CONDITION);

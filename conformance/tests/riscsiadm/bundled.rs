@@ -51,6 +51,7 @@ fn an_image_is_read_and_written_to_the_byte() {
 fn ranges_refusals_and_chap() {
     let files = checks::files(checks::SHORT);
     let (_target, bench) = start(&files);
+    checks::targets_are_discovered_and_recorded(&bench, &[DISK, CHAP, MUTUAL]);
     checks::any_range_can_be_read_and_written(&bench, &files.large_blocks);
     checks::what_cannot_be_is_refused_clearly(&bench);
     checks::chap_lets_in_who_knows_the_secret(&bench, 0);

@@ -1,6 +1,7 @@
 //! What has to hold whichever target it is.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::{self, Read};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -51,10 +52,16 @@ pub(crate) const LARGE: u64 = 16 << 20;
 pub(crate) fn files(image_size: u64) -> Files {
     let dir = tempfile::tempdir().unwrap();
     let [image, large_blocks, read_only] = ["image", "large", "ro"].map(|name| dir.path().join(name));
-    stamp::file(&image, image_size, 1).unwrap();
+    noise(&image, image_size);
     stamp::file(&large_blocks, LARGE, 2).unwrap();
     stamp::file(&read_only, 1 << 20, 3).unwrap();
     Files { dir, image, large_blocks, read_only }
+}
+
+/// Makes a file of random bytes. Those of the kernel come faster than what an unoptimised generator makes.
+fn noise(path: &Path, size: u64) {
+    let mut random = File::open("/dev/urandom").unwrap().take(size);
+    io::copy(&mut random, &mut File::create(path).unwrap()).unwrap();
 }
 
 impl Bench {
@@ -104,7 +111,7 @@ pub(crate) fn an_image_is_read_and_written_to_the_byte(bench: &Bench, backing: &
     assert!(fs::read(&copy).unwrap() == fs::read(backing).unwrap());
 
     let other = bench.file("other");
-    stamp::file(&other, LONG, 9).unwrap();
+    noise(&other, LONG);
     bench.succeed(&["write", &url, "-i", path(&other)]);
     assert!(fs::read(backing).unwrap() == fs::read(&other).unwrap());
 
@@ -193,4 +200,32 @@ pub(crate) fn a_silent_peer_is_given_up(bench: &Bench) {
     bench.fail(&["ls", &portal, "--timeout", "200ms"], 11, &["timed out after 200ms", "does not answer"]);
     drop(silent);
     bench.fail(&["ls", &portal], 4, &["Connection refused", &portal]);
+}
+
+/// The lines that scripts for iscsiadm look for, and the records behind them.
+pub(crate) fn targets_are_discovered_and_recorded(bench: &Bench, targets: &[&str]) {
+    let portal = bench.portal.to_string();
+    let lines_of = |targets: &[&str]| {
+        let lines: Vec<String> = targets.iter().map(|target| format!("{portal},1 {target}\n")).collect();
+        lines.concat()
+    };
+    let lines = lines_of(targets);
+    assert_eq!(bench.succeed(&["-m", "discovery", "-t", "st", "-p", &portal]), lines);
+    assert_eq!(bench.succeed(&["--mode", "discovery", "--type", "sendtargets", "--portal", &portal]), lines);
+
+    let mut sorted = targets.to_vec();
+    sorted.sort_unstable();
+    assert_eq!(bench.succeed(&["-m", "node"]), lines_of(&sorted));
+
+    let node = ["-m", "node", "-T", DISK, "-p", &portal];
+    let with = |more: &[&str]| bench.succeed(&[&node[..], more].concat());
+    assert!(with(&[]).contains(&format!("node.name = {DISK}\n")));
+    assert!(with(&[]).contains("node.startup = manual\n"));
+    assert_eq!(with(&["-o", "update", "-n", "node.startup", "-v", "automatic"]), "");
+    bench.succeed(&["-m", "discovery", "-t", "st", "-p", &portal]);
+    assert!(with(&["-o", "show"]).contains("node.startup = automatic\n"));
+    assert_eq!(with(&["-o", "delete"]), "");
+    let gone = bench.run(&node);
+    assert_eq!((gone.code, gone.stdout.as_str()), (21, ""));
+    assert!(gone.stderr.ends_with("No records found\n"), "{gone:?}");
 }

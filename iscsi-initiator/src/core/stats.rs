@@ -18,6 +18,8 @@ pub struct Stats {
     pub timeouts: u64,
     /// Requests under way when the counts were taken, those included that nobody waits for any more.
     pub in_flight: usize,
+    /// How many more commands the target takes just now (MaxCmdSN).
+    pub room: u32,
 }
 
 impl Default for Stats {
@@ -30,6 +32,7 @@ impl Default for Stats {
             data_received: 0,
             timeouts: 0,
             in_flight: 0,
+            room: 0,
         }
     }
 }

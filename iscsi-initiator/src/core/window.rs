@@ -54,7 +54,6 @@ impl Window {
     }
 
     /// How many more non-immediate requests the target takes now.
-    #[cfg(test)]
     pub(crate) const fn room(&self) -> u32 {
         if self.is_open() { self.last.distance_from(self.current).saturating_add(1) } else { 0 }
     }

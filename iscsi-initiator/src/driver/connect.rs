@@ -23,9 +23,13 @@ async fn try_addresses(portal: &Portal) -> Result<TcpStream, ConnectError> {
     let addresses: Vec<SocketAddr> = lookup_host((host.as_str(), portal.port)).await.map_err(resolve)?.collect();
     let mut last = resolve(std::io::Error::new(std::io::ErrorKind::NotFound, "the name has no address"));
     for addr in addresses {
+        tracing::info!(%addr, "connecting");
         match open(addr).await {
             Ok(stream) => return Ok(stream),
-            Err(source) => last = ConnectError::Tcp { portal: portal.clone(), addr, source },
+            Err(source) => {
+                tracing::info!(%addr, error = %source, "cannot connect");
+                last = ConnectError::Tcp { portal: portal.clone(), addr, source };
+            }
         }
     }
     Err(last)

@@ -12,6 +12,7 @@ use tokio::sync::broadcast;
 use tokio::time::{Sleep, sleep_until};
 
 use super::clock::Clock;
+use super::line::Line;
 use super::mailbox::{Mailbox, Message};
 use super::staging::Staging;
 use crate::core::command::{Completion, Request, Token};
@@ -42,7 +43,7 @@ const OWN: Token = usize::MAX;
 /// [`ConnectionError::Abandoned`].
 #[must_use = "a connection does nothing unless it is polled"]
 pub struct Connection<IO> {
-    io: IO,
+    io: Line<IO>,
     core: Core,
     mailbox: Arc<Mailbox>,
     /// `None` once the connection is over: listeners then see the end.
@@ -61,7 +62,7 @@ pub struct Connection<IO> {
 impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
     /// Takes over a connection that has just been logged in on; `received` came behind the login.
     pub(crate) fn new(
-        io: IO,
+        io: Line<IO>,
         start: Start,
         patience: Patience,
         received: &[u8],
@@ -140,7 +141,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
             match Pin::new(&mut self.io).poll_write_vectored(cx, slices) {
                 Poll::Pending => return any,
                 Poll::Ready(Ok(0)) => return self.lose(&ConnectionError::ClosedByTarget),
-                Poll::Ready(Ok(count)) => self.core.sent(count),
+                Poll::Ready(Ok(count)) => self.core.sent(count, self.clock.now()),
                 Poll::Ready(Err(error)) => return self.lose(&error.into()),
             }
             any = true;
@@ -188,6 +189,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
 impl<IO> Connection<IO> {
     fn deliver(&mut self) {
         while let Some(event) = self.core.take_event() {
+            tracing::info!(?event);
             // Nobody has to listen.
             let _ = self.events.as_ref().map(|events| events.send(event));
         }
@@ -225,6 +227,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Future for Connection<IO> {
         for _ in 0..TURNS {
             let busy = this.turn(cx);
             if let Some(error) = this.core.closed().cloned() {
+                tracing::info!(reason = %error, "the connection has ended");
                 this.close(&error);
                 return Poll::Ready(match error {
                     ConnectionError::LoggedOut => Ok(()),

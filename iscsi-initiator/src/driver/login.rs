@@ -58,9 +58,14 @@ where
         match login.receive(&frame.header, &frame.data)? {
             Step::Send(next, answer) => (login, request) = (next, answer),
             Step::Done(logged_in) => {
+                tracing::info!(tsih = logged_in.tsih, tpgt = logged_in.tpgt, "logged in");
+                tracing::debug!(negotiated = ?logged_in.start.negotiated);
                 return Ok(Ended::In { logged_in, received: std::mem::take(framer.buffer()) });
             }
-            Step::Redirect(redirect) => return Ok(Ended::Moved(redirect)),
+            Step::Redirect(redirect) => {
+                tracing::info!(addresses = ?redirect.addresses, permanent = redirect.permanent, "the target is elsewhere");
+                return Ok(Ended::Moved(redirect));
+            }
         }
     }
 }

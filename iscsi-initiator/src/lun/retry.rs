@@ -36,6 +36,7 @@ impl Retry {
 
     /// Returns when the command may be sent again, or gives the error back.
     pub(crate) async fn wait(&mut self, error: CommandError) -> Result<(), CommandError> {
+        tracing::debug!(%error, advice = ?advice(&error));
         match advice(&error) {
             Advice::Again if self.attentions < ATTENTIONS => self.attentions += 1,
             Advice::Later if self.waited < self.patience => {

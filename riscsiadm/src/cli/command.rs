@@ -1,4 +1,4 @@
-//! The commands that iscsiadm never had: `ls`, `inquiry`, `read`, `write`, `doctor`, `daemon`, `completions`, `man`.
+//! The commands that iscsiadm never had: `ls`, `inquiry`, `read`, `write`, `perf`, `doctor`, `daemon`, `completions`, `man`.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -59,10 +59,23 @@ pub enum Command {
   zcat disk.img.gz | riscsiadm write --offset 1MiB iscsi://10.0.0.5/iqn.2003-01.org.example:disk1/0")]
     Write(Write),
 
+    /// Measure how fast a LUN is
+    ///
+    /// Keeps a number of commands under way for a while, and reports rates, latencies and what they cost. Workloads that
+    /// write overwrite what is on the LUN.
+    #[command(after_help = "Examples:
+  riscsiadm perf iscsi://10.0.0.5/iqn.2003-01.org.example:disk1/0
+  riscsiadm perf --workload randrw=70 --block-size 64k --queue-depth 8 --json iscsi://10.0.0.5/iqn.2003-01.org.example:scratch/0")]
+    Perf(Perf),
+
     /// Find out why a portal or a LUN does not work, step by step
     ///
-    /// Resolves the name, connects, discovers, logs in and looks at the LUNs. Says at each step what was found and what
-    /// to do about it.
+    /// Resolves the name, connects, discovers, logs in and looks at the LUNs of the target of the URL, or of the first
+    /// eight that the portal announces. Says at each step what was found and what to do about it. It writes nothing, and
+    /// reads 16 MiB of one LUN of each target at most, for a measurement.
+    ///
+    /// Each line is ok; a note, which is good to know; a warning: it works, but not well, not safely or not everywhere; or
+    /// a problem. The exit code is 0 if there is no problem, else the one that stands for the first.
     #[command(after_help = "Examples:
   riscsiadm doctor 10.0.0.5:3260
   riscsiadm doctor --secret-file s iscsi://user@10.0.0.5/iqn.2003-01.org.example:disk1/0")]
@@ -88,6 +101,21 @@ pub enum Command {
   riscsiadm man | man -l -
   riscsiadm man --dir /usr/local/share/man/man8")]
     Man(Man),
+}
+
+impl Command {
+    /// The options that all commands share that talk to a target.
+    pub fn common(&self) -> Option<&Common> {
+        match self {
+            Self::Ls(ls) => Some(&ls.common),
+            Self::Inquiry(inquiry) => Some(&inquiry.common),
+            Self::Read(read) => Some(&read.common),
+            Self::Write(write) => Some(&write.common),
+            Self::Perf(perf) => Some(&perf.common),
+            Self::Doctor(doctor) => Some(&doctor.common),
+            Self::Daemon(_) | Self::Completions(_) | Self::Man(_) => None,
+        }
+    }
 }
 
 /// `ls`.
@@ -149,6 +177,77 @@ pub struct Write {
     pub common: Common,
 }
 
+/// `perf`.
+#[derive(Clone, Debug, PartialEq, Eq, Args)]
+pub struct Perf {
+    /// The LUN
+    #[arg(value_name = "URL", value_parser = Url::from_str, long_help = URL_HELP)]
+    pub url: Url,
+    /// What to do: randread, randwrite, read, write, or randrw with the percentage of reads (50 unless given)
+    #[arg(long, value_name = "NAME[=PCT]", default_value = "randread")]
+    pub workload: Workload,
+    /// How much one command moves, in bytes or with a unit; a multiple of the LUN's block size
+    #[arg(long, value_name = "BYTES", default_value = "4k", value_parser = size)]
+    pub block_size: u64,
+    /// How many commands each session keeps under way, 1 to 4096
+    #[arg(long, value_name = "N", default_value = "32", value_parser = clap::value_parser!(u32).range(1..=4096))]
+    pub queue_depth: u32,
+    /// For how long to measure: seconds, or with a unit: 500ms, 15s, 2m
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = time)]
+    pub duration: Duration,
+    /// How many sessions share the work, 1 to 256; each runs on a thread of its own
+    #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u32).range(1..=256))]
+    pub sessions: u32,
+    /// Write stamps, and check each block that is read after it was written
+    #[arg(long)]
+    pub verify: bool,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "a comment here would become the help of every option in it")]
+    pub common: Common,
+}
+
+/// What `perf` does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Workload {
+    /// Blocks in any order, or one after the other.
+    pub random: bool,
+    /// How many of a hundred commands read.
+    pub read_percent: u8,
+}
+
+impl FromStr for Workload {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (name, percent) = text.split_once('=').map_or((text, None), |(name, percent)| (name, Some(percent)));
+        let (random, read_percent) = match (name, percent) {
+            ("randread", None) => (true, 100),
+            ("randwrite", None) => (true, 0),
+            ("read", None) => (false, 100),
+            ("write", None) => (false, 0),
+            ("randrw", None) => (true, 50),
+            ("randrw", Some(percent)) => (true, percent.parse().map_err(|_| "PCT is a number from 0 to 100")?),
+            _ => return Err("the workloads are randread, randwrite, read, write and randrw[=PCT]".into()),
+        };
+        if read_percent > 100 {
+            return Err("PCT is a number from 0 to 100".into());
+        }
+        Ok(Self { random, read_percent })
+    }
+}
+
+impl fmt::Display for Workload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.random, self.read_percent) {
+            (true, 100) => f.write_str("randread"),
+            (true, 0) => f.write_str("randwrite"),
+            (true, percent) => write!(f, "randrw={percent}"),
+            (false, 100) => f.write_str("read"),
+            (false, _) => f.write_str("write"),
+        }
+    }
+}
+
 /// `doctor`.
 #[derive(Clone, Debug, PartialEq, Eq, Args)]
 pub struct Doctor {
@@ -200,7 +299,8 @@ pub struct Common {
     /// The name to log in by; that of this machine by default
     #[arg(long, value_name = "NAME", value_parser = IscsiName::from_str)]
     pub initiator_name: Option<IscsiName>,
-    /// Write what goes over the wire to this file as pcapng, without secrets
+    /// Write what goes over the wire to this file as pcapng, for Wireshark; secrets of login are overwritten, the data of
+    /// the LUN is not. For a port other than 3260: tshark -r FILE -d tcp.port==PORT,iscsi
     #[arg(long, value_name = "FILE")]
     pub trace: Option<PathBuf>,
     /// Say more on standard error; may repeat: -v steps, -vv commands, -vvv everything

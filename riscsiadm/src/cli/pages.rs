@@ -125,7 +125,8 @@ fn modes_section() -> Roff {
     roff.text([roman(
         "Under the name iscsiadm the program takes modes alone and behaves as iscsiadm does. The options --json, \
          --timeout, --trace and --secret-file go with every mode and are never abbreviated. With --secret-file, -n with a \
-         password key needs no -v.",
+         password key needs no -v. A trace is read by Wireshark; for a port other than 3260: tshark -r FILE -d \
+         tcp.port==PORT,iscsi.",
     )]);
     for mode in Mode::ALL {
         let (what, how) = synopsis(*mode);
@@ -220,6 +221,7 @@ mod tests {
                 "riscsiadm-inquiry.8",
                 "riscsiadm-read.8",
                 "riscsiadm-write.8",
+                "riscsiadm-perf.8",
                 "riscsiadm-doctor.8",
                 "riscsiadm-daemon.8",
                 "riscsiadm-completions.8",

@@ -4,10 +4,12 @@ use std::env;
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
+use std::sync::Arc;
 
 use iscsi_initiator::core::secret::{Auth, CredentialError, Secret};
+use iscsi_initiator::tap::Tap;
 use iscsi_initiator::url::IscsiUrl;
-use iscsi_initiator::{Config, Discovery, Initiator, Lun, Session};
+use iscsi_initiator::{Config, ConnectError, Discovery, Initiator, Lun, Session};
 use iscsi_proto::name::IscsiName;
 use iscsi_proto::portal::Portal;
 use zeroize::Zeroizing;
@@ -18,16 +20,19 @@ use crate::db;
 use crate::db::paths::Paths;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::trace::Trace;
 
 /// The most bytes of a secret file that are read.
 const MAX_SECRET_FILE: u64 = 4096;
 
 /// Where to go and how to prove who one is.
+#[derive(Clone)]
 pub(super) struct Access {
     pub(super) url: IscsiUrl,
-    initiator: Initiator,
-    auth: Auth,
-    config: Config,
+    pub(super) initiator: Initiator,
+    pub(super) auth: Auth,
+    pub(super) config: Config,
+    pub(super) tap: Option<Arc<dyn Tap>>,
 }
 
 impl Access {
@@ -52,7 +57,11 @@ impl Access {
             Some(name) => name,
             None => db::initiator::Initiator::ensure(&Paths::from_env()?.config)?.name,
         };
-        Ok(Self { url, initiator: Initiator::new(name), auth, config })
+        let tap = match &common.trace {
+            Some(path) => Some(Arc::new(Trace::create(path)?) as Arc<dyn Tap>),
+            None => None,
+        };
+        Ok(Self { url, initiator: Initiator::new(name), auth, config, tap })
     }
 
     /// Discovery at the URL's portal. Few portals demand CHAP for it, so the credentials are offered and not insisted on,
@@ -62,7 +71,11 @@ impl Access {
             Auth::Chap(chap) if chap.target().is_none() => Auth::Chap(chap.clone().or_none()),
             auth => auth.clone(),
         };
-        Discovery::new(&self.initiator).auth(auth).config(self.config.clone())
+        let discovery = Discovery::new(&self.initiator).auth(auth).config(self.config.clone());
+        match &self.tap {
+            Some(tap) => discovery.tap(Arc::clone(tap)),
+            None => discovery,
+        }
     }
 
     /// Logs in to `target` at the first of `portals` that answers.
@@ -71,9 +84,21 @@ impl Access {
         target: IscsiName,
         portals: impl IntoIterator<Item = Portal>,
     ) -> Result<Session, Failure> {
-        let builder = Session::builder(&self.initiator, target).auth(self.auth.clone()).config(self.config.clone());
+        Ok(self.connect(target, portals).await?)
+    }
+
+    /// The same, with the library's own error.
+    pub(super) async fn connect(
+        &self,
+        target: IscsiName,
+        portals: impl IntoIterator<Item = Portal>,
+    ) -> Result<Session, ConnectError> {
+        let mut builder = Session::builder(&self.initiator, target).auth(self.auth.clone()).config(self.config.clone());
+        if let Some(tap) = &self.tap {
+            builder = builder.tap(Arc::clone(tap));
+        }
         let builder = portals.into_iter().fold(builder, iscsi_initiator::Builder::portal);
-        Ok(builder.connect().await?)
+        builder.connect().await
     }
 
     /// Logs in to the target of the URL.
@@ -121,14 +146,16 @@ fn parse(text: Option<Zeroizing<String>>) -> Result<Option<Secret>, Failure> {
     secret.transpose().map_err(Failure::invalid)
 }
 
-fn read_secrets(path: &Path) -> Result<Secrets, Failure> {
+/// Reads the file that `--secret-file` names.
+pub(crate) fn read_secrets(path: &Path) -> Result<Secrets, Failure> {
     let mut text = Zeroizing::new(String::new());
     let read = File::open(path).and_then(|file| file.take(MAX_SECRET_FILE).read_to_string(&mut text));
     read.map_err(|error| Failure::new(Exit::Failure, format!("cannot read {}: {error}", path.display())))?;
     Secrets::new(&text).map_err(Failure::invalid)
 }
 
-fn variable(name: &str) -> Result<Option<Zeroizing<String>>, Failure> {
+/// A secret from the environment. Empty is none.
+pub(crate) fn variable(name: &str) -> Result<Option<Zeroizing<String>>, Failure> {
     match env::var(name) {
         Ok(value) => Ok(Some(Zeroizing::new(value)).filter(|value| !value.is_empty())),
         Err(env::VarError::NotPresent) => Ok(None),

@@ -1,8 +1,10 @@
 //! The commands that iscsiadm never had, carried out.
 
-mod access;
+pub(crate) mod access;
+mod doctor;
 mod inquiry;
 mod ls;
+mod perf;
 mod progress;
 mod read;
 mod write;
@@ -17,28 +19,65 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::timeout;
 
 use crate::cli::command::Command;
+use crate::cli::program::Program;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::log;
+use crate::output::json;
 
+/// The debug levels of `-v`, given that often.
+const LEVELS: [u8; 3] = [0, 2, 4];
 /// How long a session may take to say goodbye when something else went wrong.
 const GOODBYE: Duration = Duration::from_secs(2);
 /// The same when the user is waiting for the prompt.
 const FAREWELL: Duration = Duration::from_millis(200);
 
-/// Carries out a command that talks to a target.
-pub fn run(command: Command) -> Result<(), Failure> {
+/// Carries out a command that talks to a target, and says on standard error why it failed.
+pub fn run(program: &Program, command: Command) -> Exit {
+    let (json, verbose) = command.common().map_or((false, 0), |common| (common.json, common.verbose));
+    log::start(program, LEVELS.get(usize::from(verbose)).copied().unwrap_or(u8::MAX));
+    let failure = match carry_out(command) {
+        Ok(exit) => return exit,
+        Err(failure) => failure,
+    };
+    let text = if json {
+        json::error(failure.exit.code(), &failure.message)
+    } else {
+        format!("{}: {failure}\n", program.name())
+    };
+    // If nobody takes the message, the exit code has to do.
+    let _ = io::stderr().write_all(text.as_bytes());
+    failure.exit
+}
+
+/// A doctor that finds a problem has done its work: no failure, but no success either.
+fn carry_out(command: Command) -> Result<Exit, Failure> {
+    let command = match command {
+        // Has a thread and a runtime for each session.
+        Command::Perf(perf) => return perf::run(&perf).map(|()| Exit::Success),
+        command => command,
+    };
     let runtime = Runtime::new()?;
+    let done = runtime.block_on(until_interrupted(talk(command)));
+    // A name server that does not answer holds up a thread; that is no reason to wait for it.
+    runtime.shutdown_timeout(FAREWELL);
+    done
+}
+
+async fn talk(command: Command) -> Result<Exit, Failure> {
     match command {
-        Command::Ls(ls) => runtime.block_on(until_interrupted(ls::run(ls))),
-        Command::Inquiry(inquiry) => runtime.block_on(until_interrupted(inquiry::run(inquiry))),
-        Command::Read(read) => runtime.block_on(until_interrupted(read::run(read))),
-        Command::Write(write) => runtime.block_on(until_interrupted(write::run(write))),
-        _ => Err(Failure::invalid("this command does not talk to a target")),
+        Command::Doctor(doctor) => return doctor::run(doctor).await,
+        Command::Ls(ls) => ls::run(ls).await?,
+        Command::Inquiry(inquiry) => inquiry::run(inquiry).await?,
+        Command::Read(read) => read::run(read).await?,
+        Command::Write(write) => write::run(write).await?,
+        _ => return Err(Failure::invalid("this command does not talk to a target")),
     }
+    Ok(Exit::Success)
 }
 
 /// Runs `work` until Ctrl-C or SIGTERM. What it holds is dropped then, sessions included, which log out.
-async fn until_interrupted(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+async fn until_interrupted<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     let mut terminated = signal(SignalKind::terminate())?;
     let mut interrupted = signal(SignalKind::interrupt())?;
     tokio::select! {
@@ -64,7 +103,7 @@ async fn within<T>(session: Session, work: impl Future<Output = Result<T, Failur
 }
 
 /// Prints to standard output.
-fn print(text: &str) -> Result<(), Failure> {
+pub(crate) fn print(text: &str) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
     out.write_all(text.as_bytes()).and_then(|()| out.flush()).or_else(broken_pipe)
 }

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use zeroize::Zeroizing;
 
 use super::host::HostView;
-use super::session::{IfaceView, LunView, Params, SessionView};
+use super::session::{IfaceView, LunView, Params, Scan, SessionView};
 use super::stats::StatsView;
 use super::table::{DeviceView, TargetView};
 use crate::db::keys::Scope;
@@ -53,6 +53,12 @@ pub fn hosts(hosts: &[HostView]) -> String {
 /// Statistics of sessions.
 pub fn stats(sessions: &[StatsView]) -> String {
     document("stats", sessions.iter().map(statistics).collect())
+}
+
+/// Logical units that came and went, by session.
+pub fn scans(scans: &[(u32, Scan)]) -> String {
+    let one = |(sid, scan): &(u32, Scan)| json!({ "sid": sid, "found": scan.found, "lost": scan.lost });
+    document("scans", scans.iter().map(one).collect())
 }
 
 /// Targets with their logical units.
@@ -131,6 +137,7 @@ fn session(session: &SessionView, show: bool) -> Value {
         "connection_state": session.connection.as_str(),
         "session_state": session.state.as_str(),
         "daemon_state": session.daemon.as_str(),
+        "problem": session.problem,
         "timeouts": {
             "recovery": session.timeouts.recovery,
             "target_reset": session.timeouts.target_reset,
@@ -326,6 +333,7 @@ mod tests {
             "sid": 1, "transport": "tcp", "target": "iqn.2001-04.com.example:disk1",
             "current_portal": portal, "persistent_portal": portal, "flash": false, "iface": session_iface(),
             "connection_state": "LOGGED IN", "session_state": "LOGGED_IN", "daemon_state": "NO CHANGE",
+            "problem": null,
             "timeouts": { "recovery": 120, "target_reset": 30, "lun_reset": 31, "abort": 15 },
             "chap": { "username": null, "password": null, "username_in": null, "password_in": null },
             "negotiated": {
@@ -370,6 +378,12 @@ mod tests {
         assert_eq!(one["counters"]["txdata_octets"], u64::MAX);
         assert_eq!(one["counters"]["timeout_err"], 21);
         assert_eq!(one["extended"], json!({ "eh_abort_cnt": 22 }));
+    }
+
+    #[test]
+    fn scans_have_numbers_of_units() {
+        let scan = Scan { found: vec![1, 2], lost: vec![] };
+        check(&scans(&[(3, scan)]), &json!({ "schema": 1, "scans": [{ "sid": 3, "found": [1, 2], "lost": [] }] }));
     }
 
     #[test]

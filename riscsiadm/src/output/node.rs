@@ -6,6 +6,7 @@ use iscsi_proto::portal::{Host, Portal, PortalGroupTag};
 
 use super::escape;
 use crate::db::node::NodeId;
+use crate::db::record::Record;
 
 /// How a portal group that is not known is printed in a list of nodes: as C prints -1 unsigned. Callers expect digits.
 const UNKNOWN_TAG: &str = "4294967295";
@@ -69,6 +70,27 @@ pub(super) fn address(there: &Portal, tag: Option<PortalGroupTag>) -> String {
 /// `ADDRESS,PORT`, the form that messages have: no brackets.
 pub fn comma(portal: &Portal) -> String {
     format!("{},{}", escape(&portal.host.to_string()), portal.port)
+}
+
+/// The line about a record that was created; `iface` is what it is bound to. Nothing stands where a value is missing.
+pub fn added(id: &NodeId, iface: &Record) -> String {
+    let [transport, hw, ip, net] =
+        ["transport_name", "hwaddress", "ipaddress", "net_ifacename"].map(|field| iface.get(&format!("iface.{field}")));
+    let (there, tag) = (comma(&id.portal), id.tag.map_or(-1, i32::from));
+    let target = escape(id.target.as_written());
+    let bound = format!("{transport}:[hw={hw},ip={ip},net_if={net},iscsi_if={}]", id.iface);
+    format!("New iSCSI node [{} {there},{tag} {target}] added", escape(&bound))
+}
+
+/// The line about a record that cannot be deleted.
+pub fn kept(id: &NodeId) -> String {
+    format!(
+        "This command will remove the record [iface: {}, target: {}, portal: {}], but a session is using it. \
+         Logout session then rerun command to remove record.",
+        id.iface,
+        escape(id.target.as_written()),
+        comma(&id.portal)
+    )
 }
 
 /// The line of a portal in a tree.
@@ -160,5 +182,25 @@ pub(super) mod tests {
         assert_eq!(flat(&[node.clone()]), "a\\x1b[2Jb:3260,1 iqn.2001-04.com.example:disk1\n");
         assert_eq!(comma(&node.portal), "a\\x1b[2Jb,3260");
         assert_eq!(comma(&"[fd00::5]:3261".parse().unwrap()), "fd00::5,3261");
+    }
+
+    #[test]
+    fn lines_about_one_record_name_all_that_identifies_it() {
+        let mut iface = Record::new(crate::db::keys::Scope::Iface);
+        iface.set("iface.hwaddress", "00:11:22:33:44:55").unwrap();
+        iface.set("iface.net_ifacename", "eth0").unwrap();
+        let node = id("disk1", "[fd00::5]:3261", Some(2), "if0");
+        assert_eq!(
+            added(&node, &iface),
+            "New iSCSI node [tcp:[hw=00:11:22:33:44:55,ip=,net_if=eth0,iscsi_if=if0] fd00::5,3261,2 \
+             iqn.2001-04.com.example:disk1] added"
+        );
+        assert_eq!(
+            kept(&node),
+            "This command will remove the record [iface: if0, target: iqn.2001-04.com.example:disk1, portal: \
+             fd00::5,3261], but a session is using it. Logout session then rerun command to remove record."
+        );
+        let node = NodeId { tag: None, ..node };
+        assert!(added(&node, &iface).contains(" fd00::5,3261,-1 "));
     }
 }

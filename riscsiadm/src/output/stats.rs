@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use iscsi_proto::name::IscsiName;
 use iscsi_proto::portal::Portal;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::escape;
 use super::node::comma;
@@ -25,7 +25,7 @@ pub struct StatsView {
 }
 
 /// PDUs and bytes, named as in iscsiadm, in the order that they are printed in.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counters {
     /// Bytes of data sent.
     pub txdata_octets: u64,

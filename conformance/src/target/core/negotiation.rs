@@ -122,7 +122,7 @@ impl Negotiation {
                 self.settled.insert(key, result);
                 Ok(())
             }
-            _ if is_default_too_much(key, context.limits) => {
+            _ if self.is_default_too_much(key, context.limits) => {
                 Err(Refusal::initiator(format!("{key}={own} is not accepted and its default is not acceptable")))
             }
             _ => Ok(()),
@@ -152,8 +152,10 @@ impl Negotiation {
         }
     }
 
+    /// MaxBurstLength as settled, or as our own offer has it.
     fn max_burst(&self) -> u32 {
-        self.number(Key::MaxBurstLength, Params::default().max_burst)
+        let offered = self.offers.get(&Key::MaxBurstLength).and_then(|text| text.parse().ok());
+        self.number(Key::MaxBurstLength, offered.unwrap_or(Params::default().max_burst))
     }
 
     /// What this side declares once, in its first answer in the operational stage.
@@ -181,7 +183,7 @@ impl Negotiation {
             let out_of_place =
                 (spec.leading_only && !context.leading) || (spec.irrelevant_in_discovery && context.discovery);
             let open = !self.seen.contains(spec.name) && !self.offers.contains_key(key);
-            open && !out_of_place && is_default_too_much(*key, context.limits)
+            open && !out_of_place && self.is_default_too_much(*key, context.limits)
         })
     }
 
@@ -216,6 +218,19 @@ impl Negotiation {
         })
     }
 
+    /// Whether the value that holds without negotiation is more than this target takes.
+    fn is_default_too_much(&self, key: Key, limits: &Limits) -> bool {
+        let usual = Params::default();
+        match key {
+            Key::HeaderDigest => limits.header_digest == DigestPolicy::Always,
+            Key::DataDigest => limits.data_digest == DigestPolicy::Always,
+            Key::ImmediateData => !limits.immediate_data,
+            Key::MaxBurstLength => limits.max_burst < usual.max_burst,
+            Key::FirstBurstLength => limits.first_burst.min(self.max_burst()) < usual.first_burst,
+            _ => false,
+        }
+    }
+
     fn number(&self, key: Key, default: u32) -> u32 {
         let text = self.settled.get(&key);
         text.and_then(|text| value::number(text).ok()).and_then(|n| u32::try_from(n).ok()).unwrap_or(default)
@@ -225,17 +240,4 @@ impl Negotiation {
 fn is_security(key: Key) -> bool {
     let spec = key.spec();
     spec.allowed(Party::Initiator, Stage::Security) && !spec.allowed(Party::Initiator, Stage::Operational)
-}
-
-/// Whether the value that holds without negotiation is more than this target takes.
-fn is_default_too_much(key: Key, limits: &Limits) -> bool {
-    let usual = Params::default();
-    match key {
-        Key::HeaderDigest => limits.header_digest == DigestPolicy::Always,
-        Key::DataDigest => limits.data_digest == DigestPolicy::Always,
-        Key::ImmediateData => !limits.immediate_data,
-        Key::MaxBurstLength => limits.max_burst < usual.max_burst,
-        Key::FirstBurstLength => limits.first_burst.min(limits.max_burst) < usual.first_burst,
-        _ => false,
-    }
 }

@@ -45,7 +45,7 @@ impl FullFeature {
         let cdb = if ahs.is_empty() { &command.cdb[..] } else { &extras.cdb };
         let work = match self.refusal(&command, data) {
             Some(sense) => Work::Answer(Outcome::check(sense)),
-            None => self.begin(command.lun, cdb),
+            None => self.begin(&command, cdb),
         };
         match work {
             Work::Answer(outcome) if command.fin => self.respond(&command, extras.bidi_read, outcome, 0),
@@ -75,13 +75,15 @@ impl FullFeature {
         (immediate || announced).then_some(UNEXPECTED_DATA)
     }
 
-    fn begin(&self, lun: Lun, cdb: &[u8]) -> Work {
+    fn begin(&self, command: &ScsiCommand, cdb: &[u8]) -> Work {
         let (Some(target), Some(nexus)) = (&self.target, &self.session.nexus) else {
             return Work::Answer(Outcome::check(Sense::UNIT_NOT_SUPPORTED));
         };
-        match target.device.begin(nexus, lun, cdb) {
+        let expected = if command.write { command.expected_length } else { 0 };
+        match target.device.begin(nexus, command.lun, cdb) {
             Begin::Done(outcome) => Work::Answer(outcome),
-            Begin::Data(receiver) => Work::Receive(receiver),
+            Begin::Data(receiver) if receiver.accepts(expected) => Work::Receive(receiver),
+            Begin::Data(_) => Work::Answer(Outcome::check(Sense::INVALID_FIELD)),
         }
     }
 

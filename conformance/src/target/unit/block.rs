@@ -61,9 +61,7 @@ pub(super) fn begin_compare_and_write(
     command: CompareAndWrite,
 ) -> Result<Begin, Sense> {
     unit.check_writable()?;
-    // SBC lets no blocks through. Nobody asks for that on purpose: it is what 256 blocks look like in a field of one byte,
-    // and is refused so that no caller takes it for success.
-    if command.blocks == 0 || command.blocks > MAX_COMPARE_AND_WRITE {
+    if command.blocks > MAX_COMPARE_AND_WRITE {
         return Err(Sense::INVALID_FIELD.with_cdb_pointer(13, None));
     }
     check(unit, command.lba, command.blocks.into(), command.protect)?;

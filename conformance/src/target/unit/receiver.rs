@@ -72,6 +72,17 @@ impl Receiver {
         self.length
     }
 
+    /// Whether the command can do with what the initiator means to send. Plain data may be cut or be more than is wanted;
+    /// blocks that are compared or repeated have to be those blocks.
+    pub const fn accepts(&self, expected: u32) -> bool {
+        match &self.job {
+            Job::Gather { then: Then::CompareAndWrite(_) | Then::WriteSame(_) | Then::CompareOne { .. }, .. } => {
+                self.length == expected as u64
+            }
+            _ => true,
+        }
+    }
+
     /// Whether the task was ended by somebody else; it must not be answered then.
     pub fn is_cleared(&self) -> bool {
         self.is_over(self.unit.epoch())

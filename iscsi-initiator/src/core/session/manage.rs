@@ -54,7 +54,7 @@ impl Core {
     /// When the target has been silent for so long that it is pinged.
     fn idle_until(&self) -> Option<Time> {
         let idle = self.patience.idle?;
-        (matches!(self.state, State::Open) && self.ping.is_none()).then_some(self.heard + idle)
+        (matches!(self.state, State::Open) && self.ping.is_none()).then_some(self.heard.saturating_add(idle))
     }
 
     fn expire_tasks(&mut self) {
@@ -62,20 +62,33 @@ impl Core {
         let due: Vec<Slot> =
             self.tasks.iter().filter(|(_, task)| task.expires() <= now).map(|(slot, _)| slot).collect();
         for slot in due {
-            self.expire_task(slot);
+            if !self.is_on_its_way(slot) {
+                self.expire_task(slot);
+            }
         }
+        self.log_out_when_drained();
         let next = self.tasks.iter().map(|(_, task)| task.expires()).min();
         self.expiry = next.unwrap_or(Time::MAX);
+    }
+
+    /// Whether a task still waits in the queue, and the queue moves: over a slow link that takes its time.
+    fn is_on_its_way(&mut self, slot: Slot) -> bool {
+        let (now, moved, itt) = (self.now, self.moved, self.tasks.itt(slot));
+        let Some(task) = self.tasks.get_mut(slot) else { return false };
+        if moved <= task.progress || !self.queue.holds(itt) {
+            return false;
+        }
+        task.progress = moved;
+        task.expires() > now
     }
 
     fn expire_task(&mut self, slot: Slot) {
         let Some(task) = self.tasks.get_mut(slot) else { return };
         let after = task.timeout;
         match task.kind {
-            Kind::Scsi(_) if !task.was_sent() => {
-                self.waiting.retain(|waiting| *waiting != slot);
+            _ if !task.was_sent() => {
                 self.stats.timeouts += 1;
-                self.end(slot, Err(CommandError::TimedOut { after, sent: false }));
+                self.forget(slot, CommandError::TimedOut { after, sent: false });
             }
             Kind::Scsi(_) => {
                 self.stats.timeouts += 1;
@@ -102,15 +115,8 @@ impl Core {
             return;
         }
         task.progress = now;
-        let request = Task {
-            token: None,
-            kind: Kind::Management { aborts: Some(slot), function: TaskFunction::AbortTask },
-            lun: task.lun,
-            cmd_sn: None,
-            progress: now,
-            timeout: self.patience.management,
-            aborted_by: None,
-        };
+        let kind = Kind::Management { aborts: Some(slot), function: TaskFunction::AbortTask };
+        let request = Task::new(kind, task.lun, now, self.patience.management);
         match self.start(request) {
             Ok(by) => {
                 if let Some(task) = self.tasks.get_mut(slot) {
@@ -155,18 +161,18 @@ impl Core {
         if result == TaskResult::FunctionComplete {
             self.end(slot, Err(CommandError::TimedOut { after, sent: true }));
         } else {
-            self.fail_silent("a command, and could not abort it", after);
+            self.fail(&ConnectionError::NotAborted { after, result });
         }
     }
 
     /// The target rejected the request of a task.
     pub(super) fn rejected(&mut self, slot: Slot, reason: RejectReason) {
         let Some(task) = self.tasks.get_mut(slot) else { return };
-        let (cmd_sn, timeout) = (task.cmd_sn, task.timeout);
+        let cmd_sn = task.cmd_sn;
         match task.kind {
             Kind::Logout => return self.fail(&ConnectionError::LogoutRejected(reason)),
             Kind::Management { aborts: Some(_), .. } => {
-                return self.fail_silent("a command, and could not abort it", timeout);
+                return self.fail(&ConnectionError::AbortRejected(reason));
             }
             Kind::Text(_) => self.text = None,
             Kind::Ping => self.ping = None,
@@ -185,17 +191,11 @@ impl Core {
 
     /// Sends a ping under the number of a request that was rejected.
     fn plug(&mut self, cmd_sn: Serial) {
-        let ping = Task {
-            token: None,
-            kind: Kind::Ping,
-            lun: Lun::ZERO,
-            cmd_sn: Some(cmd_sn),
-            progress: self.now,
-            timeout: self.patience.ping,
-            aborted_by: None,
-        };
+        let ping = Task::new(Kind::Ping, Lun::ZERO, self.now, self.patience.ping);
+        let ping = Task { cmd_sn: Some(cmd_sn), ..ping };
+        let expires = ping.expires();
         if let Some(slot) = self.tasks.insert(ping) {
-            self.expiry = self.expiry.min(self.now + self.patience.ping);
+            self.expiry = self.expiry.min(expires);
             let itt = self.tasks.itt(slot);
             self.send_nop(Lun::ZERO, itt, Ttt::RESERVED, false, cmd_sn);
         }
@@ -219,17 +219,10 @@ impl Core {
     }
 
     fn send_logout(&mut self) {
-        let logout = Task {
-            token: None,
-            kind: Kind::Logout,
-            lun: Lun::ZERO,
-            cmd_sn: None,
-            progress: self.now,
-            timeout: self.patience.management,
-            aborted_by: None,
-        };
+        let logout = Task::new(Kind::Logout, Lun::ZERO, self.now, self.patience.management);
+        self.at_their_wish = true;
         if self.start(logout).is_err() {
-            self.fail(&ConnectionError::LoggedOut);
+            self.fail(&ConnectionError::LogoutRequested);
         }
     }
 
@@ -241,7 +234,8 @@ impl Core {
 
     /// Ends the tasks that were never sent.
     fn refuse_waiting(&mut self) {
-        for slot in std::mem::take(&mut self.waiting) {
+        let waiting = std::mem::take(&mut self.waiting).into_iter().chain(std::mem::take(&mut self.texts));
+        for slot in waiting {
             self.end(slot, Err(CommandError::Closed { error: ConnectionError::LoggedOut, sent: false }));
         }
     }

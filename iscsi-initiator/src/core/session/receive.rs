@@ -7,11 +7,11 @@ use iscsi_proto::pdu::{
     AsyncEvent, AsyncMessage, DataIn, Header, LogoutResponse, LogoutResult, NopIn, Opcode, PduError, R2t, Reject,
     Residual, ScsiResponse, ServiceResponse, TaskResponse, TextResponse, split_sense,
 };
-use iscsi_proto::scsi::{Sense, SenseKey, Status};
+use iscsi_proto::scsi::Status;
 use iscsi_proto::serial::Serial;
 use iscsi_proto::tags::Itt;
 
-use super::super::command::{Finished, Response};
+use super::super::command::{Finished, Response, is_success};
 use super::super::error::{CommandError, ConnectionError};
 use super::super::event::Event;
 use super::super::misbehaved::PeerMisbehaved;
@@ -71,17 +71,28 @@ impl Core {
         self.now = now;
         self.heard = now;
         self.stats.bytes_received += count as u64;
-        let Some(landing) = &mut self.landing else { return };
-        let buffer = landing.slot.and_then(|slot| self.tasks.get_mut(slot)?.scsi()).map(|scsi| &scsi.buffer);
-        if let (Some(crc), Some(buffer)) = (&mut landing.crc, buffer) {
-            crc.update(buffer.get(landing.offset..landing.offset + count).unwrap_or_default());
-        }
-        landing.offset += count;
-        landing.left -= count.min(landing.left);
-        if let Err(error) = self.finish_landing_without_tail() {
+        if let Err(error) = self.advance_landing(count) {
             self.fail(&cause(error));
         }
         self.pump();
+        self.log_out_when_drained();
+    }
+
+    /// `count` bytes of the data segment are in their buffer now.
+    fn advance_landing(&mut self, count: usize) -> Checked {
+        let now = self.now;
+        let Some(landing) = &mut self.landing else { return Ok(()) };
+        let from = landing.offset;
+        landing.offset += count;
+        landing.left = landing.left.saturating_sub(count);
+        if let Some(task) = landing.slot.and_then(|slot| self.tasks.get_mut(slot)) {
+            task.progress = now;
+            let part = task.scsi().and_then(|scsi| scsi.buffer.get(from..from + count));
+            if let (Some(crc), Some(part)) = (&mut landing.crc, part) {
+                crc.update(part);
+            }
+        }
+        if landing.left == 0 && landing.tail == 0 { self.finish_landing(&[]) } else { Ok(()) }
     }
 
     fn step(&mut self, bytes: &[u8]) -> Checked<usize> {
@@ -133,15 +144,17 @@ impl Core {
         if stat_sn.lt(expected) { Ok(false) } else { Err(PeerMisbehaved::StatusGap { expected, received: stat_sn }) }
     }
 
-    fn find(&self, itt: Itt) -> Checked<Slot> {
-        self.tasks.find(itt).ok_or(PeerMisbehaved::UnknownTask { itt })
+    /// The task with this tag, if it was sent.
+    fn find(&mut self, itt: Itt) -> Checked<Slot> {
+        let slot = self.tasks.find(itt).filter(|slot| self.tasks.get_mut(*slot).is_some_and(|task| task.was_sent()));
+        slot.ok_or(PeerMisbehaved::UnknownTask { itt })
     }
 
     /// The SCSI command with this tag.
     fn find_scsi(&mut self, itt: Itt, opcode: Opcode) -> Checked<(Slot, &mut Task)> {
         let slot = self.find(itt)?;
         match self.tasks.get_mut(slot) {
-            Some(task) if matches!(task.kind, Kind::Scsi(_)) && task.was_sent() => Ok((slot, task)),
+            Some(task) if matches!(task.kind, Kind::Scsi(_)) => Ok((slot, task)),
             _ => Err(PeerMisbehaved::WrongTask { itt, opcode }),
         }
     }
@@ -190,25 +203,15 @@ impl Core {
             return Ok(tail.len());
         }
         let part = bytes.get(..landing.left).unwrap_or(bytes);
-        let (from, upto) = (landing.offset, landing.offset + part.len());
-        if let Some(crc) = &mut landing.crc {
-            crc.update(part);
-        }
+        let place = landing.offset..landing.offset + part.len();
         let scsi = landing.slot.and_then(|slot| self.tasks.get_mut(slot)?.scsi());
-        if let Some(room) = scsi.and_then(|scsi| scsi.buffer.get_mut(from..upto)) {
-            room.copy_from_slice(part);
+        match scsi.and_then(|scsi| scsi.buffer.get_mut(place)) {
+            Some(room) => room.copy_from_slice(part),
+            // Data that came before, or that nobody waits for, is not kept, but its digest is checked.
+            None => landing.crc.iter_mut().for_each(|crc| crc.update(part)),
         }
-        landing.offset = upto;
-        landing.left -= part.len();
-        self.finish_landing_without_tail()?;
+        self.advance_landing(part.len())?;
         Ok(part.len())
-    }
-
-    fn finish_landing_without_tail(&mut self) -> Checked {
-        match &self.landing {
-            Some(landing) if landing.left == 0 && landing.tail == 0 => self.finish_landing(&[]),
-            _ => Ok(()),
-        }
     }
 
     fn finish_landing(&mut self, tail: &[u8]) -> Checked {
@@ -272,7 +275,7 @@ impl Core {
     /// Ends a command with its status.
     fn complete(&mut self, slot: Slot, status: Status, residual: Residual, sense: Bytes) {
         let Some(scsi) = self.tasks.get_mut(slot).and_then(|task| task.scsi()) else { return };
-        let success = status.is_good_family() || is_recovered(status, &sense);
+        let success = is_success(status, &sense);
         let mut data = std::mem::take(&mut scsi.buffer);
         data.truncate(if success { valid_length(data.len(), scsi.received, residual) } else { 0 });
         let lost = if success { unsent(scsi, residual) } else { None };
@@ -384,7 +387,8 @@ impl Core {
         }
         if pdu.result == LogoutResult::Closed {
             self.end(slot, Ok(Finished::LoggedOut));
-            self.fail(&ConnectionError::LoggedOut);
+            let wish = self.at_their_wish;
+            self.fail(if wish { &ConnectionError::LogoutRequested } else { &ConnectionError::LoggedOut });
         } else {
             self.fail(&ConnectionError::LogoutFailed(pdu.result));
         }
@@ -490,15 +494,14 @@ fn check_r2t(pdu: &R2t, scsi: &Scsi, max_burst: u32) -> Checked {
     if u64::from(offset) + u64::from(length) > limit as u64 {
         return Err(PeerMisbehaved::R2tBeyondEnd { offset, length, limit });
     }
+    // Sequences are in order, and this is the first time that this side hears of the bytes behind the last.
     if (offset as usize) < scsi.requested {
         return Err(PeerMisbehaved::R2tBackwards { offset, end: scsi.requested });
     }
+    if offset as usize > scsi.requested {
+        return Err(PeerMisbehaved::R2tSkips { offset, end: scsi.requested });
+    }
     Ok(())
-}
-
-/// CHECK CONDITION with a recovered error: the command did what it should.
-fn is_recovered(status: Status, sense: &[u8]) -> bool {
-    status == Status::CHECK_CONDITION && Sense::parse(sense).is_ok_and(|sense| sense.key == SenseKey::RecoveredError)
 }
 
 /// How many bytes of the buffer hold data: those that came, less what the target says it did not mean to send.

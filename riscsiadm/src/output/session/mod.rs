@@ -7,7 +7,8 @@ use std::fmt::Write;
 use zeroize::Zeroizing;
 
 pub use view::{
-    ChapView, ConnectionState, DaemonState, IfaceView, Level, LunView, Params, SessionState, SessionView, Timeouts,
+    ChapView, ConnectionState, DaemonState, IfaceView, Level, LunView, Params, Scan, SessionState, SessionView,
+    Timeouts,
 };
 
 use super::node::address;
@@ -185,6 +186,7 @@ pub(super) mod tests {
             connection: ConnectionState::LoggedIn,
             state: SessionState::LoggedIn,
             daemon: DaemonState::NoChange,
+            problem: None,
             timeouts: Timeouts { recovery: 120, target_reset: 30, lun_reset: 31, abort: 15 },
             chap: ChapView::default(),
             params: Params {

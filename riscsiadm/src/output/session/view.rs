@@ -5,6 +5,7 @@ use std::fmt;
 use iscsi_initiator::core::params::Negotiated;
 use iscsi_proto::name::IscsiName;
 use iscsi_proto::portal::TargetAddress;
+use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 /// All that is printed about one session.
@@ -30,6 +31,8 @@ pub struct SessionView {
     pub state: SessionState,
     /// What the daemon does about it.
     pub daemon: DaemonState,
+    /// Why it has no connection, if it has none.
+    pub problem: Option<String>,
     /// How long things may take.
     pub timeouts: Timeouts,
     /// The credentials that it logged in with.
@@ -43,7 +46,7 @@ pub struct SessionView {
 }
 
 /// The interface of a session. Empty texts mean that nothing is set.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IfaceView {
     /// The name of the interface record.
     pub name: String,
@@ -60,7 +63,7 @@ pub struct IfaceView {
 }
 
 /// The state of a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ConnectionState {
     /// There is none.
     Free,
@@ -81,7 +84,7 @@ pub enum ConnectionState {
 }
 
 /// The state of a session.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SessionState {
     /// Commands flow.
     LoggedIn,
@@ -92,7 +95,7 @@ pub enum SessionState {
 }
 
 /// What the daemon does about a session.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum DaemonState {
     /// Nothing.
     NoChange,
@@ -107,7 +110,7 @@ pub enum DaemonState {
 }
 
 /// How long things may take, in seconds. A negative recovery timeout means: for ever.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Timeouts {
     /// How long a lost session may stay away before its commands fail.
     pub recovery: i64,
@@ -133,7 +136,7 @@ pub struct ChapView {
 }
 
 /// What was negotiated; lengths in bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Params {
     /// Whether header digests are in use.
     pub header_digest: bool,
@@ -156,7 +159,7 @@ pub struct Params {
 }
 
 /// One logical unit.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LunView {
     /// Its number.
     pub lun: u64,
@@ -164,6 +167,15 @@ pub struct LunView {
     pub disk: Option<String>,
     /// `running`, or what is wrong.
     pub state: String,
+}
+
+/// Logical units that came and went, by their numbers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Scan {
+    /// New since the last look.
+    pub found: Vec<u64>,
+    /// Gone since the last look.
+    pub lost: Vec<u64>,
 }
 
 /// How much a tree shows.

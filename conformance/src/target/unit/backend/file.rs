@@ -3,10 +3,10 @@ use std::io::{self, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use rustix::buffer::spare_capacity;
 use rustix::fs::FallocateFlags;
 use rustix::io::Errno;
 
+use super::pool::{BUFFER, Pool};
 use super::{Backend, Extent};
 use crate::target::rope::Rope;
 
@@ -15,6 +15,7 @@ use crate::target::rope::Rope;
 pub struct FileBackend {
     file: File,
     len: u64,
+    pool: Pool,
 }
 
 impl FileBackend {
@@ -27,7 +28,24 @@ impl FileBackend {
     pub fn from_file(mut file: File) -> io::Result<Self> {
         // The length of a block device is where its end is; its metadata says 0.
         let len = file.seek(SeekFrom::End(0))?;
-        Ok(Self { file, len })
+        Ok(Self { file, len, pool: Pool::default() })
+    }
+
+    fn read_into(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        let mut done = 0;
+        while let Some(rest) = buffer.get_mut(done..).filter(|rest| !rest.is_empty()) {
+            match self.file.read_at(rest, offset + done as u64) {
+                // Somebody cut the file short.
+                Ok(0) => {
+                    rest.fill(0);
+                    break;
+                }
+                Ok(len) => done += len,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 
     fn write_zeros(&self, mut offset: u64, mut len: u64) -> io::Result<()> {
@@ -47,19 +65,13 @@ impl Backend for FileBackend {
     }
 
     fn read(&self, offset: u64, len: usize) -> io::Result<Rope> {
-        let mut bytes = Vec::with_capacity(len);
-        while bytes.len() < len {
-            let at = offset + bytes.len() as u64;
-            match rustix::io::pread(&self.file, spare_capacity(&mut bytes), at) {
-                // Somebody cut the file short.
-                Ok(0) => bytes.resize(len, 0),
-                Ok(_) | Err(Errno::INTR) => {}
-                Err(error) => return Err(error.into()),
-            }
+        let mut rope = Rope::new();
+        while rope.len() < len {
+            let at = offset + rope.len() as u64;
+            let take = (len - rope.len()).min(BUFFER);
+            rope.push(self.pool.fill(take, |buffer| self.read_into(buffer, at))?);
         }
-        // The allocation may be larger than what was asked for.
-        bytes.truncate(len);
-        Ok(bytes.into())
+        Ok(rope)
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {

@@ -3,6 +3,7 @@
 mod file;
 mod memory;
 mod null;
+mod pool;
 
 use std::fmt::Debug;
 use std::io;

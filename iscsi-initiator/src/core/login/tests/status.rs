@@ -67,7 +67,7 @@ fn a_connection_that_the_target_closes_during_login_says_what_it_may_mean() {
     assert_eq!(
         text(start(config())),
         "the target closed the connection during login: some targets do so to demand authentication: give a user and \
-         a secret"
+         a secret; or nobody there speaks iSCSI, or not without TLS"
     );
     assert!(text(start(one_way())).contains("check the user and the secret"));
     assert!(text(operational(config())).contains("digest"));

@@ -54,6 +54,16 @@ fn r159_commands_wait_for_the_window() {
 }
 
 #[test]
+fn r159_the_room_in_the_window_can_be_asked_for() {
+    let mut world = World::new();
+    assert_eq!(world.core.stats().room, 32);
+    world.read(1, 512);
+    assert_eq!(world.core.stats().room, 31);
+    world.core.window = Window::new(Serial(7), Serial(7), Serial(6));
+    assert_eq!(world.core.stats().room, 0);
+}
+
+#[test]
 fn r162_every_pdu_moves_the_window() {
     let mut world = World::new();
     world.core.window = Window::new(Serial(7), Serial(7), Serial(6));

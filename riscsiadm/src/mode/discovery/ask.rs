@@ -1,0 +1,165 @@
+//! Asking a portal for its targets, and saying why that did not work.
+
+use std::io::{self, ErrorKind};
+use std::sync::Arc;
+use std::time::Duration;
+
+use iscsi_initiator::core::login::LoginError;
+use iscsi_initiator::core::targets::Targets;
+use iscsi_initiator::{Config, ConnectError, Discovery, Initiator, Phase};
+use iscsi_proto::pdu::LoginStatus;
+use iscsi_proto::portal::Portal;
+use tokio::runtime;
+use tokio::signal::ctrl_c;
+
+use crate::db::record::Record;
+use crate::exit::Exit;
+use crate::failure::{Failure, connect_exit};
+use crate::mode::Context;
+use crate::mode::auth::auth;
+use crate::trace::Trace;
+
+/// The wait before the first retry; each further one takes twice as long.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+/// The longest wait before a retry.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// Asks `portal` as the discovery record says.
+pub(super) fn ask(
+    context: &Context,
+    record: &Record,
+    portal: &Portal,
+    initiator: &Initiator,
+) -> Result<Targets, Failure> {
+    let auth = auth(context, record, "discovery.sendtargets", false)?;
+    let mut discovery = Discovery::new(initiator).auth(auth).config(config(context, record));
+    if let Some(path) = &context.extras.trace {
+        discovery = discovery.tap(Arc::new(Trace::create(path)?));
+    }
+    let retries = record.number("discovery.sendtargets.reopen_max");
+    let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+    let result = runtime.block_on(async {
+        tokio::select! {
+            result = patiently(&discovery, portal, retries) => Some(result),
+            _ = ctrl_c() => None,
+        }
+    });
+    let result = result.ok_or_else(|| Failure::new(Exit::Failure, "caught SIGINT, exiting..."))?;
+    result.map_err(|error| explain(context, portal, retries, &error))
+}
+
+fn config(context: &Context, record: &Record) -> Config {
+    let mut config = Config::default();
+    if let Some(timeout) = context.extras.timeout {
+        config = config.with_timeout(timeout);
+    } else if let Some(seconds) = positive(record.number("discovery.sendtargets.timeo.login_timeout")) {
+        config = config.with_timeout(Duration::from_secs(seconds.into()));
+    }
+    if let Some(len) = positive(record.number("discovery.sendtargets.iscsi.MaxRecvDataSegmentLength")) {
+        config.offer.max_recv_data_segment_length = len;
+    }
+    config
+}
+
+fn positive(number: i64) -> Option<u32> {
+    u32::try_from(number).ok().filter(|number| *number > 0)
+}
+
+/// Asks again while the target itself says that it cannot answer for the moment. Nothing else gets better by waiting: a
+/// person who mistyped an address wants to know at once.
+async fn patiently(discovery: &Discovery, portal: &Portal, retries: i64) -> Result<Targets, ConnectError> {
+    let mut pause = FIRST_PAUSE;
+    for _ in 0..retries {
+        match discovery.send_targets(portal).await {
+            Err(ConnectError::Login(error)) if error.is_retriable() => tokio::time::sleep(pause).await,
+            result => return result,
+        }
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+    discovery.send_targets(portal).await
+}
+
+/// Says what went wrong in the words of iscsiadm, and what to do about it in ours.
+fn explain(context: &Context, portal: &Portal, retries: i64, error: &ConnectError) -> Failure {
+    let host = &portal.host;
+    match error {
+        ConnectError::Resolve { source, .. } => {
+            context.warn(&format!("Cannot resolve host {host}. getaddrinfo error: [{}]", reason(source)));
+        }
+        ConnectError::Tcp { source, .. } => {
+            context.warn(&format!("cannot make connection to {host}: {}", reason(source)));
+            if let Some(advice) = advice(source.kind(), portal.port) {
+                context.warn(&advice);
+            }
+        }
+        ConnectError::TimedOut { phase: Phase::Connect, after } => {
+            context.warn(&format!("cannot make connection to {host}: Connection timed out"));
+            context.warn(&format!("It did not answer within {after:?}: check the address, the network and firewalls"));
+        }
+        ConnectError::Login(LoginError::Refused { status, advice }) => {
+            context.warn(&format!("discovery login to {host} rejected: {}", refusal(*status)));
+            if status.class == 3 && retries > 0 {
+                context.warn(&format!("connection login retries (reopen_max) {retries} exceeded"));
+            }
+            context.warn(&capitalised(advice));
+            if *status == LoginStatus::AUTHENTICATION_FAILURE {
+                context.warn(&remedy(context, portal));
+            }
+        }
+        error => context.warn(&capitalised(&error.to_string())),
+    }
+    let exit = exit(error);
+    Failure::new(exit, format!("Could not perform SendTargets discovery: {}", exit.text()))
+}
+
+fn exit(error: &ConnectError) -> Exit {
+    match error {
+        ConnectError::TimedOut { .. } => Exit::TransportTimeout,
+        error => connect_exit(error),
+    }
+}
+
+fn refusal(status: LoginStatus) -> String {
+    match status {
+        LoginStatus::AUTHENTICATION_FAILURE | LoginStatus::AUTHORIZATION_FAILURE => {
+            "initiator failed authorization".to_owned()
+        }
+        LoginStatus { class, detail } => {
+            let who = if class == 3 { "target" } else { "initiator" };
+            format!("{who} error ({class:02x}/{detail:02x})")
+        }
+    }
+}
+
+/// How to give credentials for discovery without a secret in the list of processes.
+fn remedy(context: &Context, portal: &Portal) -> String {
+    format!(
+        "To set the user and the secret: {} -m discoverydb -t st -p {portal} -o new \
+         -n discovery.sendtargets.auth.username -v USER -n discovery.sendtargets.auth.password --secret-file FILE",
+        context.program.name()
+    )
+}
+
+fn advice(kind: ErrorKind, port: u16) -> Option<String> {
+    match kind {
+        ErrorKind::ConnectionRefused => Some(format!(
+            "Nothing listens on port {port} there: check address and port, and that the target is running"
+        )),
+        ErrorKind::NetworkUnreachable | ErrorKind::HostUnreachable => {
+            Some("There is no way to this address: check it, and the network".to_owned())
+        }
+        _ => None,
+    }
+}
+
+/// What the system said, without numbers and prefixes of the library.
+fn reason(error: &io::Error) -> String {
+    let text = error.to_string();
+    let text = text.strip_prefix("failed to lookup address information: ").unwrap_or(&text);
+    text.split(" (os error ").next().unwrap_or_default().to_owned()
+}
+
+fn capitalised(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}

@@ -1,0 +1,109 @@
+//! `-m iface`.
+
+use super::setting::{Changes, changes, told};
+use super::{Context, select};
+use crate::cli::request::Iface;
+use crate::db::error::DbError;
+use crate::db::node::IfaceName;
+use crate::db::record::Record;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::output::{iface, json, record};
+
+pub(super) fn run(context: &Context, request: Iface) -> Result<(), Failure> {
+    match request {
+        Iface::List { name, tree } => list(context, name.as_deref(), tree),
+        Iface::Show { name } => show(context, &name),
+        Iface::New { name, settings } => new(context, &name, &changes(context, &settings)?),
+        Iface::Update { name, settings } => {
+            let changes = changes(context, &settings)?;
+            update(context, &name, &changes)
+        }
+        Iface::Delete { name } => delete(context, &name),
+        Iface::Apply { name } => {
+            read(context, &name)?;
+            nothing_to_configure(context)
+        }
+        Iface::ApplyAll { .. } => nothing_to_configure(context),
+        Iface::Ping(ping) => {
+            read(context, &ping.name)?;
+            let text = "Only an adapter with offload can ping through an interface: use ping of the system";
+            Err(Failure::new(Exit::NotSupported, text))
+        }
+    }
+}
+
+fn list(context: &Context, name: Option<&str>, tree: bool) -> Result<(), Failure> {
+    let ifaces = match name {
+        Some(name) => vec![read(context, name)?],
+        None => context.store.ifaces()?,
+    };
+    context.out(&match (context.json(), tree) {
+        (true, _) => json::ifaces(&ifaces),
+        (_, true) => iface::tree(&ifaces, &context.store.nodes()?),
+        _ => iface::list(&ifaces),
+    })
+}
+
+fn show(context: &Context, name: &str) -> Result<(), Failure> {
+    let (_, found) = read(context, name)?;
+    if context.json() {
+        return context.out(&json::records(&[found], false));
+    }
+    context.out(&record::dump(&found, false))
+}
+
+fn read(context: &Context, name: &str) -> Result<(IfaceName, Record), Failure> {
+    let name: IfaceName = name.parse()?;
+    let record = context.store.iface(&name)?;
+    Ok((name, record))
+}
+
+fn new(context: &Context, name: &str, changes: &Changes) -> Result<(), Failure> {
+    let name: IfaceName = name.parse()?;
+    refuse_in_use(context, &name)?;
+    context.store.new_iface(&name, changes).map_err(|error| not_done(context, "create new interface", &name, error))?;
+    if !changes.is_empty() {
+        context.say(&format!("{name} updated."))?;
+    }
+    context.say(&format!("New interface {name} added"))
+}
+
+/// Sets keys. What a session was set up with is not changed under it.
+fn update(context: &Context, name: &str, changes: &Changes) -> Result<(), Failure> {
+    let name: IfaceName = name.parse()?;
+    if changes.iter().any(|(key, _)| key == "iface.transport_name") {
+        refuse_in_use(context, &name)?;
+    }
+    context.store.update_iface(&name, changes).map_err(|error| not_done(context, "update iface", &name, error))?;
+    context.say(&format!("{name} updated."))
+}
+
+fn delete(context: &Context, name: &str) -> Result<(), Failure> {
+    let name: IfaceName = name.parse()?;
+    let deleted = context.store.delete_iface(&name, &select::in_use(context)?)?;
+    if !deleted.in_use.is_empty() {
+        return Err(in_use(&name));
+    }
+    context.say(&format!("{name} unbound and deleted."))
+}
+
+fn not_done(context: &Context, what: &str, name: &IfaceName, error: DbError) -> Failure {
+    let exit = told(context, error).exit;
+    Failure::new(exit, format!("Could not {what} {name}: {}", exit.text()))
+}
+
+fn refuse_in_use(context: &Context, name: &IfaceName) -> Result<(), Failure> {
+    let used = select::in_use(context)?.iter().any(|id| id.iface == *name);
+    if used { Err(in_use(name)) } else { Ok(()) }
+}
+
+fn in_use(name: &IfaceName) -> Failure {
+    let exit = Exit::SessionExists;
+    Failure::new(exit, format!("Sessions use the iface {name}: log out of them first. {}", exit.text()))
+}
+
+/// Without offload the system configures the network.
+fn nothing_to_configure(context: &Context) -> Result<(), Failure> {
+    context.say("Nothing to configure.")
+}

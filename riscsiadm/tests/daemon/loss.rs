@@ -1,0 +1,143 @@
+//! Connections, daemons and clients that die.
+
+use rustix::process::Signal;
+
+use super::target::{Event, Target};
+use super::{NAME, Tool, ended, logged_in};
+
+#[test]
+fn a_lost_session_comes_back_as_the_same() {
+    let target = Target::start(&[0]);
+    let tool = Tool::with(&target);
+    tool.ok(&format!("-m node -T {NAME} -l"));
+    let isid = target.login();
+    target.hold(true);
+    target.drop_all();
+    assert_eq!(target.event(), Event::Gone);
+    tool.until_tree(&["iSCSI Session State: FAILED", "Internal iscsid Session State: REOPEN"]);
+    assert!(tool.ok("-m session").starts_with("tcp: [1] "), "it is still held");
+    assert_eq!(tool.login().2, 15, "and not made a second time");
+    let (_, err, code) = tool.run("-m session -R");
+    assert_eq!(code, 32, "{err}");
+    target.hold(false);
+    assert_eq!(target.login(), isid);
+    tool.until_tree(&["SID: 1\n\t\tiSCSI Connection State: LOGGED IN", "LOGGED_IN", "NO CHANGE"]);
+    tool.ok("-m session -R");
+}
+
+#[test]
+fn a_session_that_is_lost_can_be_logged_out() {
+    let target = Target::start(&[0]);
+    let tool = Tool::with(&target);
+    tool.ok(&format!("-m node -T {NAME} -l"));
+    target.login();
+    target.hold(true);
+    target.drop_all();
+    tool.until_tree(&["FAILED"]);
+    target.await_waiting();
+    tool.ok("-m session -u");
+    tool.fails("-m session", 21, &["No active sessions."]);
+    target.hold(false);
+    // The login that was under way leads nowhere.
+    assert_eq!(target.event(), Event::Gone);
+    assert_eq!(tool.login(), (logged_in(&target), String::new(), 0));
+}
+
+#[test]
+fn what_a_killed_daemon_held_is_set_up_again() {
+    let target = Target::start(&[0]);
+    let tool = Tool::with(&target);
+    tool.ok(&format!("-m node -T {NAME} -l"));
+    tool.ok("-m session -r 1 -o new");
+    tool.ok("-m session -r 1 -u");
+    let isids = [target.login(), target.login()];
+    assert_eq!(target.event(), Event::Logout);
+    tool.kill(Signal::KILL);
+    assert_eq!(target.event(), Event::Gone);
+    tool.until(|| tool.pid().is_none());
+    tool.fails("-m session", 21, &["No active sessions."]);
+    assert!(tool.path("run/riscsid.sock").exists(), "it had no time to clean up");
+    let mut daemon = tool.daemon();
+    assert_eq!(target.login(), isids[1], "by the same name, so that the target ends what is left of it");
+    tool.until_tree(&["SID: 2\n\t\tiSCSI Connection State: LOGGED IN"]);
+    assert_eq!(tool.ok("-m session").lines().count(), 1, "what was logged out stays out");
+    tool.ok("-m session -r 2 -o new");
+    assert!(tool.ok("-m session").contains("tcp: [3] "));
+    tool.kill(Signal::KILL);
+    daemon.wait().unwrap();
+}
+
+#[test]
+fn a_daemon_that_is_terminated_logs_out_and_the_next_one_logs_in_again() {
+    let target = Target::start(&[0]);
+    let tool = Tool::with(&target);
+    let mut daemon = tool.daemon();
+    tool.ok(&format!("-m node -T {NAME} -l"));
+    tool.ok("-m session -r 1 -o new");
+    let isids = [target.login(), target.login()];
+    tool.kill(Signal::TERM);
+    assert_eq!(daemon.wait().unwrap().code(), Some(0));
+    assert_eq!([target.event(), target.event()], [Event::Logout, Event::Logout]);
+    assert!(!tool.path("run/riscsid.sock").exists());
+    let mut daemon = tool.daemon();
+    let mut again = [target.login(), target.login()];
+    again.sort();
+    assert_eq!(again, isids);
+    tool.until(|| target.sessions() == 2);
+    tool.until_tree(&[
+        "SID: 1\n\t\tiSCSI Connection State: LOGGED IN",
+        "SID: 2\n\t\tiSCSI Connection State: LOGGED IN",
+    ]);
+    // A person who ends the daemon wants it to be over.
+    tool.ok("-k 0");
+    assert_eq!(daemon.wait().unwrap().code(), Some(0));
+    assert_eq!([target.event(), target.event()], [Event::Logout, Event::Logout]);
+    let mut daemon = tool.daemon();
+    tool.fails("-m session", 21, &["No active sessions."]);
+    tool.ok("-k 0");
+    daemon.wait().unwrap();
+}
+
+#[test]
+fn a_daemon_ends_in_time_while_a_login_is_under_way() {
+    let target = Target::start(&[0]);
+    let tool = Tool::with(&target);
+    let mut daemon = tool.daemon();
+    target.hold(true);
+    let client = tool.spawn(&format!("-m node -T {NAME} -l"));
+    target.await_waiting();
+    tool.kill(Signal::TERM);
+    assert_eq!(daemon.wait().unwrap().code(), Some(0));
+    let (out, err, code) = ended(&client.wait_with_output().unwrap());
+    assert_eq!((out.as_str(), code), ("", 18), "{err}");
+    target.hold(false);
+}
+
+#[test]
+fn a_client_that_is_killed_in_the_middle_harms_nothing() {
+    let target = Target::start(&[0]);
+    let tool = Tool::with(&target);
+    target.hold(true);
+    let mut client = tool.spawn(&format!("-m node -T {NAME} -l"));
+    target.await_waiting();
+    client.kill().unwrap();
+    client.wait().unwrap();
+    target.hold(false);
+    target.login();
+    tool.until(|| tool.run("-m session").0.starts_with("tcp: [1] "));
+    assert_eq!(tool.login().2, 15);
+    tool.ok("-m session -u");
+    assert_eq!(target.event(), Event::Logout);
+}
+
+#[test]
+fn a_client_that_does_not_wait_says_nothing_and_gets_its_session() {
+    let target = Target::start(&[0]);
+    let tool = Tool::with(&target);
+    target.hold(true);
+    assert_eq!(tool.ok(&format!("-m node -T {NAME} -l -W")), "");
+    tool.fails("-m session", 21, &["No active sessions."]);
+    target.hold(false);
+    target.login();
+    tool.until_tree(&["LOGGED_IN"]);
+}
