@@ -177,7 +177,8 @@ async fn an_abort_that_fails_ends_the_connection() {
         world.peer.command().await;
         let request = request(&mut world.peer).await;
         answer(&mut world.peer, request.itt, result).await;
-        assert!(matches!(world.failed().await, ConnectionError::NotAborted { result: found, .. } if found == result));
+        let failed = world.failed().await;
+        assert!(matches!(failed, ConnectionError::NotAborted { result: found, .. } if found == result));
         assert!(matches!(ended(running).await, Err(CommandError::Closed { sent: true, .. })));
     }
 }
