@@ -1,9 +1,11 @@
 //! The initiator's driver and skins against the bundled target, and against peers that do not answer.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail as tests do")]
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "helpers of tests fail as tests do")]
 
 mod cancel;
 mod deadlines;
+mod parts;
+mod peer;
 mod skins;
 
 use conformance::lab::stamp;

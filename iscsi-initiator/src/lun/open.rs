@@ -9,7 +9,7 @@ use iscsi_proto::scsi::{
 
 use super::{Lun, Pages, Unit};
 use crate::core::{Command, CommandError};
-use crate::session::{Session, good, malformed};
+use crate::session::{Session, malformed};
 
 /// The most that one command moves unless the unit says less: enough to hide the round trip, little enough that others
 /// get their turn.
@@ -97,14 +97,7 @@ async fn read_page<T>(
 
 /// Waits until the unit takes commands, and takes the attentions that it has for a new session.
 async fn be_ready(session: &Session, lun: LunNumber) -> Result<(), CommandError> {
-    let mut retry = session.retry();
-    loop {
-        let command = Command::new(Scsi::TestUnitReady.encode());
-        match good(session.execute(lun, command).await?) {
-            Ok(_) => return Ok(()),
-            Err(error) => retry.wait(error).await?,
-        }
-    }
+    session.repeat(lun, |_| Command::new(Scsi::TestUnitReady.encode())).await.map(drop)
 }
 
 async fn read_capacity(session: &Session, lun: LunNumber) -> Result<Capacity, CommandError> {
