@@ -1,6 +1,7 @@
 //! Asking a logical unit what it is.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use iscsi_proto::scsi::{
     BlockLimits, Caching, Capacity, Cdb, Command as Scsi, DataError, DeviceId, Lun as LunNumber, MediumInfo, ModeData,
@@ -36,7 +37,10 @@ impl Lun {
         if let Some(limit) = pages.limits.map(|limits| limits.max_transfer).filter(|limit| *limit != 0) {
             max_blocks = max_blocks.min(limit);
         }
-        Ok(Self { session, unit: Arc::new(Unit { number, inquiry, capacity, pages, max_blocks }) })
+        Ok(Self {
+            session,
+            unit: Arc::new(Unit { number, inquiry, capacity, pages, max_blocks, writes: AtomicU64::new(0) }),
+        })
     }
 }
 

@@ -80,6 +80,7 @@ impl Lun {
         let payload = data.into();
         self.check_alignment(offset, payload.len())?;
         self.check_range(offset, payload.len())?;
+        let _writing = self.begin_write();
         let mut sent = 0;
         let next = || {
             let part = payload.part(sent, self.max_transfer().min(payload.len() - sent));
