@@ -8,6 +8,7 @@ mod deadlines;
 mod parts;
 mod peer;
 mod skins;
+mod transport;
 
 use conformance::lab::stamp;
 use conformance::target::config::{Config as TargetConfig, LunConfig, TargetConfig as Target};
