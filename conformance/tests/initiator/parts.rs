@@ -10,6 +10,8 @@ use super::peer::{Answer, GOOD, PART, disk};
 
 const CONFLICT: Answer = Answer::Status(Status::RESERVATION_CONFLICT);
 const MEDIUM: Answer = Answer::Sense(SenseKey::MediumError, 0x0c, 0);
+/// The unit was reset.
+const RESET: Answer = Answer::Sense(SenseKey::UnitAttention, 0x29, 0);
 const LATE: Answer = Answer::After(Duration::from_secs(1));
 
 /// Answers one command after the other, the last answer for all that follow.
@@ -72,4 +74,29 @@ async fn a_partial_write_tells_why_and_that_it_is_one() {
     assert_eq!(error.to_string(), format!("{inner}; other parts of the range may have been written"));
     let kinds = [error.clone(), (**inner).clone()].map(|error| std::io::Error::from(error).kind());
     assert_eq!(kinds, [std::io::ErrorKind::PermissionDenied; 2]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn r253_a_flush_after_a_reset_is_no_success() {
+    let flushing: &[Answer] = &[GOOD, RESET, GOOD];
+    let reading: &[Answer] = &[GOOD, RESET, GOOD];
+    let writing: &[Answer] = &[RESET, GOOD];
+    for (answers, read_first) in [(flushing, false), (reading, true), (writing, true)] {
+        let (_session, lun) = disk(in_turn(answers)).await;
+        lun.write_at(0, vec![7; PART]).await.unwrap();
+        if read_first {
+            lun.read_at(0, 512).await.unwrap();
+        }
+        let error = lun.flush().await.unwrap_err();
+        assert!(matches!(&error, CommandError::Sense(sense) if sense.asc == 0x29), "{error}");
+        lun.flush().await.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn r253_attentions_that_lose_nothing_do_not_fail_a_flush() {
+    const LUNS_CHANGED: Answer = Answer::Sense(SenseKey::UnitAttention, 0x3f, 0x0e);
+    let (_session, lun) = disk(in_turn(&[GOOD, LUNS_CHANGED, GOOD])).await;
+    lun.write_at(0, vec![7; PART]).await.unwrap();
+    lun.flush().await.unwrap();
 }

@@ -15,6 +15,7 @@ use iscsi_proto::scsi::{
 use crate::core::CommandError;
 use crate::session::Session;
 
+use retry::Resets;
 pub(crate) use retry::Retry;
 
 /// A logical unit that holds blocks. Clones are handles of the same one.
@@ -42,6 +43,7 @@ struct Unit {
     max_blocks: u32,
     /// Counts the starts and the ends of writes, so that what was read ahead is known to be out of date.
     writes: AtomicU64,
+    resets: Resets,
 }
 
 /// A write under way.
@@ -133,6 +135,11 @@ impl Lun {
     /// Bytes that one command moves at most; longer transfers are cut, and their parts run side by side.
     pub fn max_transfer(&self) -> usize {
         self.unit.max_blocks as usize * self.block_size() as usize
+    }
+
+    /// The rules by which a command on this unit is sent again.
+    fn retry(&self) -> Retry {
+        self.session.retry().noting(&self.unit.resets)
     }
 
     /// A number that changes whenever this unit is written by this handle or a clone.

@@ -136,17 +136,24 @@ impl Lun {
 
     /// Has the unit put everything that was written onto stable storage (SYNCHRONIZE CACHE).
     ///
+    /// If the unit reports, to this command or to one before it, that it was reset since the last flush, that is the
+    /// error: what it had in a volatile cache may be lost, and has to be written again. The next flush succeeds.
+    ///
     /// # Cancellation
     ///
     /// The flush takes place all the same.
     pub async fn flush(&self) -> Result<(), CommandError> {
         let command = |_| Command::new(SyncCache::ALL.encode());
-        match self.session.repeat(self.number(), command).await {
+        let cached = self.has_write_cache() != Some(false);
+        let pending = self.session.start(self.number(), command(BytesMut::new()));
+        match self.session.insist(self.number(), pending, self.retry(), command).await {
             // A unit without a volatile cache need not know the command.
-            Err(CommandError::Sense(sense)) if sense.code() == UNKNOWN && self.has_write_cache() == Some(false) => {
-                Ok(())
-            }
-            result => result.map(drop),
+            Err(CommandError::Sense(sense)) if sense.code() == UNKNOWN && !cached => {}
+            result => drop(result?),
+        }
+        match self.unit.resets.take() {
+            Some(sense) if cached => Err(CommandError::Sense(sense)),
+            _ => Ok(()),
         }
     }
 
@@ -165,7 +172,8 @@ impl Lun {
             }
             let Some(part) = parts.pop_front() else { return end };
             // What has failed as a whole is not worth a busy unit's time.
-            let retry = if end.error.is_none() { self.session.retry() } else { Retry::new(Duration::ZERO) };
+            let retry =
+                if end.error.is_none() { self.retry() } else { Retry::new(Duration::ZERO).noting(&self.unit.resets) };
             match part.finish(self, retry).await {
                 Ok(response) => {
                     end.executed = true;
