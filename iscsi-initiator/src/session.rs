@@ -11,7 +11,7 @@ use iscsi_proto::keys::Key;
 use iscsi_proto::name::IscsiName;
 use iscsi_proto::pdu::{TaskFunction, TaskResult};
 use iscsi_proto::portal::{Portal, PortalGroupTag};
-use iscsi_proto::scsi::{Inquiry, InquiryData, Lun as LunNumber, LunList, ReportLuns, Sense, Status, vpd_len};
+use iscsi_proto::scsi::{Cdb, Inquiry, InquiryData, Lun as LunNumber, LunList, ReportLuns, Sense, Status, vpd_len};
 use tokio::sync::broadcast;
 
 use crate::core::command::{Command, Finished, Request, Response, is_success};
@@ -236,20 +236,38 @@ impl Session {
     }
 
     /// Sends a command that reads up to `length` bytes, again where that is safe and may help.
-    pub(crate) async fn read_data(
+    pub(crate) async fn read_data(&self, lun: LunNumber, cdb: Cdb, length: usize) -> Result<BytesMut, CommandError> {
+        let command = |mut buffer: BytesMut| {
+            buffer.resize(length, 0);
+            Command::read(cdb, buffer)
+        };
+        Ok(self.repeat(lun, command).await?.data)
+    }
+
+    /// Sends what `command` makes, again where that is safe and may help, until it does what it should.
+    pub(crate) async fn repeat(
         &self,
         lun: LunNumber,
-        cdb: iscsi_proto::scsi::Cdb,
-        length: usize,
-    ) -> Result<BytesMut, CommandError> {
-        let mut retry = self.retry();
-        loop {
-            let command = Command::read(cdb, BytesMut::zeroed(length));
-            match good(self.execute(lun, command).await?) {
-                Ok(response) => return Ok(response.data),
-                Err(error) => retry.wait(error).await?,
-            }
+        command: impl Fn(BytesMut) -> Command,
+    ) -> Result<Response, CommandError> {
+        let pending = self.start(lun, command(BytesMut::new()));
+        self.insist(lun, pending, self.retry(), command).await
+    }
+
+    /// The same for a command that is under way already. Each new one gets the buffer of the one before.
+    pub(crate) async fn insist(
+        &self,
+        lun: LunNumber,
+        pending: Pending,
+        mut retry: Retry,
+        command: impl Fn(BytesMut) -> Command,
+    ) -> Result<Response, CommandError> {
+        let mut answer = response(pending.await)?;
+        while let Some(error) = failure(&answer) {
+            retry.wait(error).await?;
+            answer = self.execute(lun, command(answer.data)).await?;
         }
+        Ok(answer)
     }
 }
 

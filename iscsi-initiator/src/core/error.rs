@@ -184,6 +184,13 @@ pub enum CommandError {
         /// Whether the command had been sent; if not, it was not executed.
         sent: bool,
     },
+    /// One command of a write that takes several was not executed, others were or may have been.
+    #[error("{error}; other parts of the range may have been written")]
+    Partial {
+        /// Why the first part that failed did.
+        #[source]
+        error: Box<Self>,
+    },
 }
 
 impl CommandError {
@@ -208,6 +215,7 @@ impl CommandError {
             Self::Status(status) => matches!(*status, Status::BUSY | Status::TASK_SET_FULL | Status::TASK_ABORTED),
             Self::TimedOut { .. } | Self::Aborted => true,
             Self::Closed { error, .. } => error.is_retriable(),
+            Self::Partial { error } => error.is_retriable(),
             _ => false,
         }
     }
@@ -215,18 +223,22 @@ impl CommandError {
 
 impl From<CommandError> for io::Error {
     fn from(error: CommandError) -> Self {
-        let kind = match &error {
-            CommandError::TimedOut { .. } => io::ErrorKind::TimedOut,
-            CommandError::Closed { .. } => io::ErrorKind::ConnectionAborted,
-            CommandError::Misaligned { .. } | CommandError::OutOfRange { .. } | CommandError::Invalid(_) => {
-                io::ErrorKind::InvalidInput
-            }
-            CommandError::Short { .. } => io::ErrorKind::UnexpectedEof,
-            CommandError::Malformed { .. } => io::ErrorKind::InvalidData,
-            CommandError::Status(Status::BUSY | Status::TASK_SET_FULL) => io::ErrorKind::ResourceBusy,
-            CommandError::Status(Status::RESERVATION_CONFLICT) => io::ErrorKind::PermissionDenied,
-            _ => io::ErrorKind::Other,
-        };
-        Self::new(kind, error)
+        Self::new(kind(&error), error)
+    }
+}
+
+fn kind(error: &CommandError) -> io::ErrorKind {
+    match error {
+        CommandError::TimedOut { .. } => io::ErrorKind::TimedOut,
+        CommandError::Closed { .. } => io::ErrorKind::ConnectionAborted,
+        CommandError::Misaligned { .. } | CommandError::OutOfRange { .. } | CommandError::Invalid(_) => {
+            io::ErrorKind::InvalidInput
+        }
+        CommandError::Short { .. } => io::ErrorKind::UnexpectedEof,
+        CommandError::Malformed { .. } => io::ErrorKind::InvalidData,
+        CommandError::Status(Status::BUSY | Status::TASK_SET_FULL) => io::ErrorKind::ResourceBusy,
+        CommandError::Status(Status::RESERVATION_CONFLICT) => io::ErrorKind::PermissionDenied,
+        CommandError::Partial { error } => kind(error),
+        _ => io::ErrorKind::Other,
     }
 }

@@ -6,6 +6,7 @@ mod transfer;
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use iscsi_proto::scsi::{
     BlockLimits, Capacity, DeviceId, InquiryData, Lun as LunNumber, MediumInfo, ModeData, Provisioning,
@@ -14,6 +15,7 @@ use iscsi_proto::scsi::{
 use crate::core::CommandError;
 use crate::session::Session;
 
+use retry::Resets;
 pub(crate) use retry::Retry;
 
 /// A logical unit that holds blocks. Clones are handles of the same one.
@@ -39,7 +41,13 @@ struct Unit {
     pages: Pages,
     /// The most blocks that one command may move.
     max_blocks: u32,
+    /// Counts the starts and the ends of writes, so that what was read ahead is known to be out of date.
+    writes: AtomicU64,
+    resets: Resets,
 }
+
+/// A write under way.
+struct Writing<'a>(&'a AtomicU64);
 
 /// The mode parameters and the vital product data that the unit has.
 #[derive(Debug)]
@@ -129,6 +137,22 @@ impl Lun {
         self.unit.max_blocks as usize * self.block_size() as usize
     }
 
+    /// The rules by which a command on this unit is sent again.
+    fn retry(&self) -> Retry {
+        self.session.retry().noting(&self.unit.resets)
+    }
+
+    /// A number that changes whenever this unit is written by this handle or a clone.
+    pub(crate) fn version(&self) -> u64 {
+        self.unit.writes.load(Ordering::Acquire)
+    }
+
+    /// Tells readers of a write, now and when the result is dropped.
+    fn begin_write(&self) -> Writing<'_> {
+        self.unit.writes.fetch_add(1, Ordering::AcqRel);
+        Writing(&self.unit.writes)
+    }
+
     /// Checks that a range lies within the unit.
     fn check_range(&self, offset: u64, length: usize) -> Result<(), CommandError> {
         let (length, size) = (length as u64, self.len());
@@ -146,6 +170,12 @@ impl Lun {
             return Ok(());
         }
         Err(CommandError::Misaligned { offset, length, block_size })
+    }
+}
+
+impl Drop for Writing<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Ordering::AcqRel);
     }
 }
 

@@ -1,5 +1,6 @@
 //! When a command is sent again (SAM-5, section 5.3; SPC-5, section 4.4.8).
 
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use iscsi_proto::scsi::{Sense, SenseKey, Status};
@@ -18,7 +19,13 @@ pub(crate) struct Retry {
     pauses: u32,
     waited: Duration,
     patience: Duration,
+    notes: Option<Resets>,
 }
+
+/// The last reset of a unit that a command was sent again over. What was in a volatile cache then is lost: nothing to
+/// the command that was told, all the more to a flush.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Resets(Arc<Mutex<Option<Sense>>>);
 
 /// What to do about an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,7 +38,12 @@ enum Advice {
 impl Retry {
     /// Waits for a busy unit for as long as `patience`, all pauses together.
     pub(crate) const fn new(patience: Duration) -> Self {
-        Self { attentions: 0, pauses: 0, waited: Duration::ZERO, patience }
+        Self { attentions: 0, pauses: 0, waited: Duration::ZERO, patience, notes: None }
+    }
+
+    /// Takes down in `resets` that a command was sent again after a reset.
+    pub(super) fn noting(self, resets: &Resets) -> Self {
+        Self { notes: Some(resets.clone()), ..self }
     }
 
     /// Returns when the command may be sent again, or gives the error back.
@@ -48,7 +60,26 @@ impl Retry {
             }
             _ => return Err(error),
         }
+        if let (Some(resets), CommandError::Sense(sense)) = (&self.notes, error) {
+            resets.note(sense);
+        }
         Ok(())
+    }
+}
+
+impl Resets {
+    /// Power on, reset or loss of the nexus.
+    const RESET: u8 = 0x29;
+
+    fn note(&self, sense: Sense) {
+        if sense.asc == Self::RESET {
+            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(sense);
+        }
+    }
+
+    /// What was noted since the last time.
+    pub(super) fn take(&self) -> Option<Sense> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
 

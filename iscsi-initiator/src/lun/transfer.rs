@@ -1,6 +1,7 @@
 //! Reading and writing.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use iscsi_proto::scsi::{Cdb, Sense, SenseKey, SyncCache};
@@ -8,7 +9,6 @@ use iscsi_proto::scsi::{Cdb, Sense, SenseKey, SyncCache};
 use super::{Lun, Retry};
 use crate::core::{Command, CommandError, Payload, Response};
 use crate::driver::mailbox::Pending;
-use crate::session::{failure, good, response};
 
 /// Parts of one transfer that are under way at a time.
 const PARTS: usize = 8;
@@ -45,17 +45,14 @@ impl Lun {
         self.check_range(offset, buffer.len())?;
         let mut rest = (offset, buffer);
         let mut done = BytesMut::new();
-        let mut parts = VecDeque::new();
-        loop {
-            while parts.len() < PARTS && !rest.1.is_empty() {
-                let part = rest.1.split_to(rest.1.len().min(self.max_transfer()));
-                let at = rest.0;
-                rest.0 += part.len() as u64;
-                parts.push_back(ReadPart::start(self, at, part));
-            }
-            let Some(part) = parts.pop_front() else { return Ok(done) };
-            done.unsplit(part.finish(self).await?);
-        }
+        let next = || {
+            let part = rest.1.split_to(rest.1.len().min(self.max_transfer()));
+            let at = rest.0;
+            rest.0 += part.len() as u64;
+            (!part.is_empty()).then(|| self.start_read(at, part))
+        };
+        let end = self.run(next, |response| done.unsplit(response.data)).await;
+        end.error.map_or(Ok(done), Err)
     }
 
     /// Fills `buffer` from `offset` on, wherever it starts and ends. Costs one copy; [`Lun::read_into`] costs none.
@@ -72,7 +69,9 @@ impl Lun {
     /// Writes whole blocks at `offset`. Done means that the unit has answered GOOD to all of it; whether the data has
     /// left a volatile cache is for [`Lun::flush`].
     ///
-    /// After an error, any part of the range may hold old or new data.
+    /// After an error, any part of the range may hold old or new data, unless the error
+    /// [`is_known_not_executed`](CommandError::is_known_not_executed); it is so only if no part of the range was written.
+    /// Nothing is under way any more then.
     ///
     /// # Cancellation
     ///
@@ -81,17 +80,21 @@ impl Lun {
         let payload = data.into();
         self.check_alignment(offset, payload.len())?;
         self.check_range(offset, payload.len())?;
+        let _writing = self.begin_write();
         let mut sent = 0;
-        let mut parts = VecDeque::new();
-        loop {
-            while parts.len() < PARTS && sent < payload.len() {
-                let part = payload.part(sent, self.max_transfer().min(payload.len() - sent));
-                let at = offset + sent as u64;
-                sent += part.len();
-                parts.push_back(WritePart::start(self, at, part));
+        let next = || {
+            let part = payload.part(sent, self.max_transfer().min(payload.len() - sent));
+            let at = offset + sent as u64;
+            sent += part.len();
+            (!part.is_empty()).then(|| self.start_write(at, part))
+        };
+        let End { error, executed } = self.run(next, drop).await;
+        match error {
+            None => Ok(()),
+            Some(error) if executed && error.is_known_not_executed() => {
+                Err(CommandError::Partial { error: Box::new(error) })
             }
-            let Some(part) = parts.pop_front() else { return Ok(()) };
-            part.finish(self).await?;
+            Some(error) => Err(error),
         }
     }
 
@@ -133,22 +136,75 @@ impl Lun {
 
     /// Has the unit put everything that was written onto stable storage (SYNCHRONIZE CACHE).
     ///
+    /// If the unit reports, to this command or to one before it, that it was reset since the last flush, that is the
+    /// error: what it had in a volatile cache may be lost, and has to be written again. The next flush succeeds.
+    ///
     /// # Cancellation
     ///
     /// The flush takes place all the same.
     pub async fn flush(&self) -> Result<(), CommandError> {
-        let mut retry = self.session.retry();
+        let command = |_| Command::new(SyncCache::ALL.encode());
+        let cached = self.has_write_cache() != Some(false);
+        let pending = self.session.start(self.number(), command(BytesMut::new()));
+        match self.session.insist(self.number(), pending, self.retry(), command).await {
+            // A unit without a volatile cache need not know the command.
+            Err(CommandError::Sense(sense)) if sense.code() == UNKNOWN && !cached => {}
+            result => drop(result?),
+        }
+        match self.unit.resets.take() {
+            Some(sense) if cached => Err(CommandError::Sense(sense)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Keeps parts under way until all have ended, and gives their responses in turn. After an error no further part is
+    /// started, but those under way are waited for: nothing goes on behind the caller's back.
+    async fn run<F>(&self, mut next: impl FnMut() -> Option<Part<F>>, mut take: impl FnMut(Response)) -> End
+    where
+        F: Fn(BytesMut) -> Command,
+    {
+        let mut end = End::default();
+        let mut parts = VecDeque::new();
         loop {
-            let command = Command::new(SyncCache::ALL.encode());
-            match good(self.session.execute(self.number(), command).await?) {
-                Ok(_) => return Ok(()),
-                // A unit without a volatile cache need not know the command.
-                Err(CommandError::Sense(sense)) if sense.code() == UNKNOWN && self.has_write_cache() == Some(false) => {
-                    return Ok(());
+            while parts.len() < PARTS && end.error.is_none() {
+                let Some(part) = next() else { break };
+                parts.push_back(part);
+            }
+            let Some(part) = parts.pop_front() else { return end };
+            // What has failed as a whole is not worth a busy unit's time.
+            let retry =
+                if end.error.is_none() { self.retry() } else { Retry::new(Duration::ZERO).noting(&self.unit.resets) };
+            match part.finish(self, retry).await {
+                Ok(response) => {
+                    end.executed = true;
+                    if end.error.is_none() {
+                        take(response);
+                    }
                 }
-                Err(error) => retry.wait(error).await?,
+                Err(error) => end.fail(error),
             }
         }
+    }
+
+    fn start_read(&self, offset: u64, buffer: BytesMut) -> Part<impl Fn(BytesMut) -> Command + use<>> {
+        let (lba, blocks) = self.block_range(offset, buffer.len());
+        let (cdb, length) = (Cdb::read(lba, blocks), buffer.len());
+        let command = move |mut buffer: BytesMut| {
+            buffer.resize(length, 0);
+            Command::read(cdb, buffer)
+        };
+        self.start(length, buffer, command)
+    }
+
+    fn start_write(&self, offset: u64, payload: Payload) -> Part<impl Fn(BytesMut) -> Command + use<>> {
+        let (lba, blocks) = self.block_range(offset, payload.len());
+        let cdb = Cdb::write(lba, blocks);
+        self.start(0, BytesMut::new(), move |_| Command::write(cdb, payload.clone()))
+    }
+
+    fn start<F: Fn(BytesMut) -> Command>(&self, length: usize, buffer: BytesMut, command: F) -> Part<F> {
+        let pending = self.session.start(self.number(), command(buffer));
+        Part { command, length, pending }
     }
 
     fn block_range(&self, offset: u64, length: usize) -> (u64, u32) {
@@ -157,58 +213,36 @@ impl Lun {
     }
 }
 
-/// One command of a read, on its way.
-struct ReadPart {
-    cdb: Cdb,
+/// One command of a transfer, on its way.
+struct Part<F> {
+    /// Makes the command; takes the buffer of a read, which comes back with every answer.
+    command: F,
+    /// Bytes that have to come.
     length: usize,
     pending: Pending,
 }
 
-impl ReadPart {
-    fn start(lun: &Lun, offset: u64, buffer: BytesMut) -> Self {
-        let (lba, blocks) = lun.block_range(offset, buffer.len());
-        let (cdb, length) = (Cdb::read(lba, blocks), buffer.len());
-        Self { cdb, length, pending: lun.session.start(lun.number(), Command::read(cdb, buffer)) }
-    }
-
-    async fn finish(self, lun: &Lun) -> Result<BytesMut, CommandError> {
-        let Self { cdb, length, pending } = self;
-        let mut answer = response(pending.await)?;
-        let mut retry: Option<Retry> = None;
-        while let Some(error) = failure(&answer) {
-            retry.get_or_insert_with(|| lun.session.retry()).wait(error).await?;
-            let Response { mut data, .. } = answer;
-            data.resize(length, 0);
-            answer = lun.session.execute(lun.number(), Command::read(cdb, data)).await?;
-        }
-        let received = answer.data.len();
-        if received == length { Ok(answer.data) } else { Err(CommandError::Short { expected: length, received }) }
+impl<F: Fn(BytesMut) -> Command> Part<F> {
+    async fn finish(self, lun: &Lun, retry: Retry) -> Result<Response, CommandError> {
+        let Self { command, length: expected, pending } = self;
+        let response = lun.session.insist(lun.number(), pending, retry, command).await?;
+        let received = response.data.len();
+        if received == expected { Ok(response) } else { Err(CommandError::Short { expected, received }) }
     }
 }
 
-/// One command of a write, on its way.
-struct WritePart {
-    cdb: Cdb,
-    payload: Payload,
-    pending: Pending,
+/// How the parts of a transfer have ended.
+#[derive(Default)]
+struct End {
+    /// The first error, in the order of the parts.
+    error: Option<CommandError>,
+    /// Whether any part was executed, or may have been.
+    executed: bool,
 }
 
-impl WritePart {
-    fn start(lun: &Lun, offset: u64, payload: Payload) -> Self {
-        let (lba, blocks) = lun.block_range(offset, payload.len());
-        let cdb = Cdb::write(lba, blocks);
-        let pending = lun.session.start(lun.number(), Command::write(cdb, payload.clone()));
-        Self { cdb, payload, pending }
-    }
-
-    async fn finish(self, lun: &Lun) -> Result<(), CommandError> {
-        let Self { cdb, payload, pending } = self;
-        let mut answer = response(pending.await)?;
-        let mut retry: Option<Retry> = None;
-        while let Some(error) = failure(&answer) {
-            retry.get_or_insert_with(|| lun.session.retry()).wait(error).await?;
-            answer = lun.session.execute(lun.number(), Command::write(cdb, payload.clone())).await?;
-        }
-        Ok(())
+impl End {
+    fn fail(&mut self, error: CommandError) {
+        self.executed |= !error.is_known_not_executed();
+        self.error.get_or_insert(error);
     }
 }
