@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use iscsi_proto::pdu::{RejectReason, TaskFunction, TaskResult};
 use iscsi_proto::scsi::Lun;
+use iscsi_proto::serial::Serial;
 use iscsi_proto::tags::{Itt, Ttt};
 
 use super::super::command::Request;
@@ -112,11 +113,10 @@ impl Core {
         }
     }
 
-    /// Ends the tasks that a task management function has ended.
-    pub(super) fn conclude(&mut self, aborts: Option<Slot>, function: TaskFunction, lun: Lun, result: TaskResult) {
-        if let Some(slot) = aborts {
-            return self.conclude_abort(slot, result);
-        }
+    /// Ends the tasks that a task management function has ended: those that were sent before it (section 4.2.3.3).
+    ///
+    /// `limit` is the CmdSN that the request carried.
+    pub(super) fn conclude(&mut self, function: TaskFunction, lun: Lun, limit: Option<Serial>, result: TaskResult) {
         if !matches!(result, TaskResult::FunctionComplete | TaskResult::FunctionSucceeded) {
             return;
         }
@@ -128,7 +128,8 @@ impl Core {
         let ended: Vec<Slot> = self
             .tasks
             .iter()
-            .filter(|(_, task)| matches!(task.kind, Kind::Scsi(_)) && task.was_sent())
+            .filter(|(_, task)| matches!(task.kind, Kind::Scsi(_)))
+            .filter(|(_, task)| task.cmd_sn.zip(limit).is_some_and(|(cmd_sn, limit)| cmd_sn.lt(limit)))
             .filter(|(_, task)| whole_target || (one_unit && task.lun == lun))
             .map(|(slot, _)| slot)
             .collect();
@@ -139,7 +140,7 @@ impl Core {
 
     /// A command was to be aborted because it made no progress. If the target would not, or knows nothing of it, what it
     /// did with the command cannot be learnt on this connection any more.
-    fn conclude_abort(&mut self, slot: Slot, result: TaskResult) {
+    pub(super) fn conclude_abort(&mut self, slot: Slot, result: TaskResult) {
         let Some(task) = self.tasks.get_mut(slot) else { return };
         let after = task.timeout;
         if result == TaskResult::FunctionComplete {
@@ -172,7 +173,7 @@ impl Core {
     }
 
     /// Sends a ping under the number of a request that was rejected.
-    fn plug(&mut self, cmd_sn: iscsi_proto::serial::Serial) {
+    fn plug(&mut self, cmd_sn: Serial) {
         let ping = Task {
             token: None,
             kind: Kind::Ping,

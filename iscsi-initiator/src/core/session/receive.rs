@@ -445,9 +445,12 @@ impl Core {
         let wrong = PeerMisbehaved::WrongTask { itt: pdu.itt, opcode: Opcode::TaskResponse };
         let Some(task) = self.tasks.get_mut(slot) else { return Err(wrong) };
         let Kind::Management { aborts, function } = task.kind else { return Err(wrong) };
-        let lun = task.lun;
+        let (lun, limit) = (task.lun, task.cmd_sn);
         self.end(slot, Ok(Finished::Task(pdu.result)));
-        self.conclude(aborts, function, lun, pdu.result);
+        match aborts {
+            Some(aborted) => self.conclude_abort(aborted, pdu.result),
+            None => self.conclude(function, lun, limit, pdu.result),
+        }
         Ok(())
     }
 

@@ -169,6 +169,28 @@ fn r242_r246_a_reset_ends_the_commands_of_its_unit() {
     assert_eq!(world.core.tasks.len(), 1);
 }
 
+/// Found by the simulator: the target carries such a command out, and its answer met no task.
+#[test]
+fn r246_a_reset_leaves_commands_that_were_sent_after_it_alone() {
+    for function in [TaskFunction::LogicalUnitReset, TaskFunction::AbortTaskSet, TaskFunction::TargetWarmReset] {
+        let mut world = World::new();
+        world.read(1, 512);
+        world.core.submit(Request::Task { function, lun: Lun::from(3) }, 2, world.now);
+        let [_, (Pdu::TaskRequest(reset), _)] = &world.sent()[..] else { panic!() };
+        let reset = reset.itt;
+        world.write(3, 512);
+        let [(Pdu::ScsiCommand(write), _)] = &world.sent()[..] else { panic!() };
+        let write = write.itt;
+        world.task_response(reset, TaskResult::FunctionComplete);
+        let ended: Vec<Token> = world.done().iter().map(|(token, _)| *token).collect();
+        assert_eq!(ended, [2, 1]);
+        let response = world.response(write, Status::GOOD);
+        world.say(response, &[]);
+        assert_eq!(world.ended(3).status, Status::GOOD);
+        world.assert_clean();
+    }
+}
+
 #[test]
 fn r255_r256_r257_logout_ends_the_session() {
     let mut world = World::new();
