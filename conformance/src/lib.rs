@@ -1,6 +1,7 @@
 //! Bundled target, real-target labs and conformance tests of the initiator.
 
 pub mod lab;
+pub mod sim;
 pub mod target;
 
 /// Holds the code of the README to the API.
