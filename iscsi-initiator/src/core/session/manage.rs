@@ -120,17 +120,11 @@ impl Core {
         if !matches!(result, TaskResult::FunctionComplete | TaskResult::FunctionSucceeded) {
             return;
         }
-        let whole_target = matches!(function, TaskFunction::TargetWarmReset | TaskFunction::TargetColdReset);
-        let one_unit = matches!(
-            function,
-            TaskFunction::AbortTaskSet | TaskFunction::ClearTaskSet | TaskFunction::LogicalUnitReset
-        );
         let ended: Vec<Slot> = self
             .tasks
             .iter()
-            .filter(|(_, task)| matches!(task.kind, Kind::Scsi(_)))
+            .filter(|(_, task)| matches!(task.kind, Kind::Scsi(_)) && ends(function, lun, task.lun))
             .filter(|(_, task)| task.cmd_sn.zip(limit).is_some_and(|(cmd_sn, limit)| cmd_sn.lt(limit)))
-            .filter(|(_, task)| whole_target || (one_unit && task.lun == lun))
             .map(|(slot, _)| slot)
             .collect();
         for slot in ended {
@@ -141,13 +135,31 @@ impl Core {
     /// A command was to be aborted because it made no progress. If the target would not, or knows nothing of it, what it
     /// did with the command cannot be learnt on this connection any more.
     pub(super) fn conclude_abort(&mut self, slot: Slot, result: TaskResult) {
+        let now = self.now;
+        let ending = result == TaskResult::TaskDoesNotExist && self.is_being_ended(slot);
         let Some(task) = self.tasks.get_mut(slot) else { return };
         let after = task.timeout;
-        if result == TaskResult::FunctionComplete {
+        if ending {
+            // The answer to the other function ends it, or that function's deadline the connection.
+            (task.progress, task.aborted_by) = (now, None);
+        } else if result == TaskResult::FunctionComplete {
             self.end(slot, Err(CommandError::TimedOut { after, sent: true }));
         } else {
             self.fail_silent("a command, and could not abort it", after);
         }
+    }
+
+    /// Whether a function is under way that ends the task with others. Its answer may come later than that of a function
+    /// that was sent after it: the target waits for the data of all tasks that it has ended.
+    fn is_being_ended(&self, slot: Slot) -> bool {
+        let Some((_, ended)) = self.tasks.iter().find(|(other, _)| *other == slot) else { return false };
+        self.tasks.iter().any(|(_, task)| match task.kind {
+            Kind::Management { aborts: None, function } => {
+                ends(function, task.lun, ended.lun)
+                    && ended.cmd_sn.zip(task.cmd_sn).is_some_and(|(cmd_sn, limit)| cmd_sn.lt(limit))
+            }
+            _ => false,
+        })
     }
 
     /// The target rejected a request.
@@ -233,5 +245,14 @@ impl Core {
         for slot in std::mem::take(&mut self.waiting) {
             self.end(slot, Err(CommandError::Closed { error: ConnectionError::LoggedOut, sent: false }));
         }
+    }
+}
+
+/// Whether a task management function for `unit` ends the tasks of `lun` that were sent before it.
+fn ends(function: TaskFunction, unit: Lun, lun: Lun) -> bool {
+    match function {
+        TaskFunction::AbortTaskSet | TaskFunction::ClearTaskSet | TaskFunction::LogicalUnitReset => unit == lun,
+        TaskFunction::TargetWarmReset | TaskFunction::TargetColdReset => true,
+        _ => false,
     }
 }

@@ -191,6 +191,28 @@ fn r246_a_reset_leaves_commands_that_were_sent_after_it_alone() {
     }
 }
 
+/// Found by the simulator: the target waits with the answer to ABORT TASK SET until the data of other tasks has ended, and
+/// does not know a task any more that it has ended already.
+#[test]
+fn r251_an_abort_of_a_task_that_a_reset_is_ending_does_not_end_the_connection() {
+    let mut world = World::new();
+    let command = Command { timeout: Some(SECOND), ..Command::read(Cdb::read(0, 1), BytesMut::zeroed(512)) };
+    world.submit(1, command);
+    world.core.submit(Request::Task { function: TaskFunction::AbortTaskSet, lun: Lun::from(3) }, 2, world.now);
+    let [_, (Pdu::TaskRequest(set), _)] = &world.sent()[..] else { panic!() };
+    let set = set.itt;
+    world.pass(SECOND);
+    let [(Pdu::TaskRequest(abort), _)] = &world.sent()[..] else { panic!() };
+    let abort = abort.itt;
+    world.task_response(abort, TaskResult::TaskDoesNotExist);
+    assert!(world.core.closed().is_none() && world.done().is_empty());
+    assert!(world.core.deadline().is_some_and(|at| at <= world.now + SECOND));
+    world.task_response(set, TaskResult::FunctionComplete);
+    let done = world.done();
+    assert!(matches!(&done[..], [(2, Ok(Finished::Task(_))), (1, Err(CommandError::Aborted))]), "{done:?}");
+    world.assert_clean();
+}
+
 #[test]
 fn r255_r256_r257_logout_ends_the_session() {
     let mut world = World::new();
