@@ -13,6 +13,9 @@ use super::super::event::Event;
 use super::super::task::{Kind, Slot, Task};
 use super::{Core, State, Time};
 
+/// Tags of ended tasks that are remembered.
+const MAX_CONCLUDED: usize = 1024;
+
 impl Core {
     /// When [`Core::expire`] wants to be called, at the latest.
     pub fn deadline(&self) -> Option<Time> {
@@ -128,6 +131,7 @@ impl Core {
             .map(|(slot, _)| slot)
             .collect();
         for slot in ended {
+            self.remember(slot);
             self.end(slot, Err(CommandError::Aborted));
         }
     }
@@ -143,10 +147,19 @@ impl Core {
             // The answer to the other function ends it, or that function's deadline the connection.
             (task.progress, task.aborted_by) = (now, None);
         } else if result == TaskResult::FunctionComplete {
+            self.remember(slot);
             self.end(slot, Err(CommandError::TimedOut { after, sent: true }));
         } else {
             self.fail_silent("a command, and could not abort it", after);
         }
+    }
+
+    /// Keeps the tag of a task that is ended here but may be answered all the same (section 4.2.3.3).
+    fn remember(&mut self, slot: Slot) {
+        if self.concluded.len() == MAX_CONCLUDED {
+            self.concluded.pop_front();
+        }
+        self.concluded.push_back(self.tasks.itt(slot));
     }
 
     /// Whether a function is under way that ends the task with others. Its answer may come later than that of a function

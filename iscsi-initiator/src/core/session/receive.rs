@@ -136,6 +136,11 @@ impl Core {
         self.tasks.find(itt).ok_or(PeerMisbehaved::UnknownTask { itt })
     }
 
+    /// Whether a task with this tag was ended by task management before its answer came.
+    fn is_concluded(&self, itt: Itt) -> bool {
+        self.concluded.contains(&itt) && self.tasks.find(itt).is_none()
+    }
+
     /// The SCSI command with this tag.
     fn find_scsi(&mut self, itt: Itt, opcode: Opcode) -> Checked<(Slot, &mut Task)> {
         let slot = self.find(itt)?;
@@ -156,9 +161,13 @@ impl Core {
         Ok(())
     }
 
-    /// Checks where data would go. `None` for data that has come before.
+    /// Checks where data would go. `None` for data that has come before or comes too late.
     fn admit_data(&mut self, pdu: &DataIn, length: usize) -> Checked<Option<Slot>> {
         let now = self.now;
+        let is_repeated = pdu.status.is_some() && pdu.numbering.stat_sn.lt(self.exp_stat_sn);
+        if is_repeated || self.is_concluded(pdu.itt) {
+            return Ok(None);
+        }
         let (slot, task) = self.find_scsi(pdu.itt, Opcode::DataIn)?;
         task.progress = now;
         let wrong = PeerMisbehaved::WrongTask { itt: pdu.itt, opcode: Opcode::DataIn };
@@ -241,7 +250,7 @@ impl Core {
     /// Ends the command if the Data-In carried its status.
     fn end_data_in(&mut self, pdu: &DataIn) -> Checked {
         let Some((status, residual)) = pdu.status else { return Ok(()) };
-        if self.accept_status(pdu.numbering.stat_sn)? {
+        if self.accept_status(pdu.numbering.stat_sn)? && !self.is_concluded(pdu.itt) {
             let slot = self.find(pdu.itt)?;
             self.complete(slot, status, residual, Bytes::new());
         }
@@ -251,7 +260,7 @@ impl Core {
     // SCSI Response
 
     fn on_scsi_response(&mut self, pdu: &ScsiResponse, data: &[u8]) -> Checked {
-        if !self.accept_status(pdu.numbering.stat_sn)? {
+        if !self.accept_status(pdu.numbering.stat_sn)? || self.is_concluded(pdu.itt) {
             return Ok(());
         }
         let (slot, task) = self.find_scsi(pdu.itt, Opcode::ScsiResponse)?;
@@ -299,6 +308,9 @@ impl Core {
 
     fn on_r2t(&mut self, pdu: &R2t) -> Checked {
         let (now, limit, max_r2ts) = (self.now, self.negotiated.max_burst_length, self.negotiated.max_outstanding_r2t);
+        if self.is_concluded(pdu.itt) {
+            return Ok(());
+        }
         let (slot, task) = self.find_scsi(pdu.itt, Opcode::R2t)?;
         if pdu.lun != task.lun {
             return Err(PeerMisbehaved::WrongLun { itt: pdu.itt });

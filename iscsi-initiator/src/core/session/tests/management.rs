@@ -213,6 +213,45 @@ fn r251_an_abort_of_a_task_that_a_reset_is_ending_does_not_end_the_connection() 
     world.assert_clean();
 }
 
+/// The target answers a task that its own answer to a reset has ended: the answer is counted and discarded.
+#[test]
+fn r246_r247_answers_to_tasks_that_a_reset_has_ended_are_discarded() {
+    for late in 0..4 {
+        let mut world = World::new();
+        world.read(1, 512);
+        world.write(2, 100_000);
+        let request = Request::Task { function: TaskFunction::LogicalUnitReset, lun: Lun::from(3) };
+        world.core.submit(request, 3, world.now);
+        let sent = world.sent();
+        let Pdu::ScsiCommand(read) = &sent[0].0 else { panic!() };
+        let Pdu::ScsiCommand(write) = &sent[1].0 else { panic!() };
+        let Pdu::TaskRequest(reset) = &sent.last().unwrap().0 else { panic!() };
+        world.task_response(reset.itt, TaskResult::FunctionComplete);
+        assert_eq!(world.done().len(), 3);
+        match late {
+            0 => {
+                let response = world.response(read.itt, Status::GOOD);
+                world.say(response, &[]);
+            }
+            1 => {
+                let r2t = world.r2t(write.itt, 0, 65536, 1000);
+                world.say(r2t, &[]);
+            }
+            2 => {
+                let data = world.data_in(read.itt, 0, 0);
+                world.say(data, &pattern(512));
+            }
+            _ => {
+                let numbering = world.status();
+                let status = Some((Status::GOOD, Residual::None));
+                let data = DataIn { status, numbering, ..world.data_in(read.itt, 0, 0) };
+                world.say(data, &pattern(512));
+            }
+        }
+        world.assert_clean();
+    }
+}
+
 #[test]
 fn r255_r256_r257_logout_ends_the_session() {
     let mut world = World::new();
