@@ -49,8 +49,9 @@ struct World {
     heard: Scanner,
     sent: Framer,
     next_cmd_sn: Serial,
-    /// MaxCmdSN, and the next StatSN.
-    max_cmd_sn: Serial,
+    /// The values of MaxCmdSN since everything was last sent, and the next StatSN. A target may jump so far that a request
+    /// that was numbered before looks as if it lay beyond.
+    max_cmd_sns: Vec<Serial>,
     stat_sn: Serial,
     /// Tags that were sent.
     tags: Vec<Itt>,
@@ -118,7 +119,7 @@ impl World {
             },
             sent: Framer::new(limits),
             next_cmd_sn: FIRST,
-            max_cmd_sn,
+            max_cmd_sns: vec![max_cmd_sn],
             stat_sn: FIRST,
             tags: Vec::new(),
             due: HashMap::new(),
@@ -256,8 +257,9 @@ impl World {
     fn open(&mut self, header: &Header) {
         let Numbering { exp_cmd_sn, max_cmd_sn, .. } = header.numbering();
         let is_request = header.opcode().is_ok_and(Opcode::is_request);
-        if !is_request && !max_cmd_sn.lt(exp_cmd_sn.sub(1)) && max_cmd_sn.gt(self.max_cmd_sn) {
-            self.max_cmd_sn = max_cmd_sn;
+        let moves = self.max_cmd_sns.last().is_some_and(|last| max_cmd_sn.gt(*last));
+        if !is_request && !max_cmd_sn.lt(exp_cmd_sn.sub(1)) && moves {
+            self.max_cmd_sns.push(max_cmd_sn);
         }
     }
 
@@ -269,6 +271,7 @@ impl World {
             let bytes: Vec<u8> =
                 slices.iter().take(filled).flat_map(|slice| slice.iter().copied()).take(count).collect();
             if bytes.is_empty() {
+                self.max_cmd_sns.drain(..self.max_cmd_sns.len() - 1);
                 return;
             }
             count -= bytes.len();
@@ -293,7 +296,8 @@ impl World {
         let fills = matches!(pdu, Pdu::NopOut(_)) && cmd_sn.lt(self.next_cmd_sn);
         assert!(cmd_sn == self.next_cmd_sn || fills, "{pdu:?} where CmdSN {} was due", self.next_cmd_sn);
         if !header.immediate() && !fills {
-            assert!(cmd_sn.le(self.max_cmd_sn), "{pdu:?} beyond MaxCmdSN {}", self.max_cmd_sn);
+            let maxima = &self.max_cmd_sns;
+            assert!(maxima.iter().any(|max| cmd_sn.le(*max)), "{pdu:?} beyond MaxCmdSN {maxima:?}");
             self.next_cmd_sn = cmd_sn.next();
         }
     }
