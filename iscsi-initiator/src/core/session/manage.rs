@@ -12,14 +12,8 @@ use super::super::error::{CommandError, ConnectionError};
 use super::super::task::{Kind, Slot, Task};
 use super::{Core, State, Time};
 
-/// A task management request that the target has answered.
-pub(super) struct Concluded {
-    /// The task that it aborts, if it aborts one.
-    pub(super) aborts: Option<Slot>,
-    pub(super) function: TaskFunction,
-    pub(super) lun: Lun,
-    pub(super) cmd_sn: Serial,
-}
+/// Tags of ended tasks that are remembered.
+const MAX_CONCLUDED: usize = 1024;
 
 impl Core {
     /// When [`Core::expire`] wants to be called, at the latest.
@@ -127,42 +121,63 @@ impl Core {
         }
     }
 
-    /// Ends the tasks that a task management function has ended: those before its CmdSN. What was sent behind it lives on.
-    pub(super) fn conclude(&mut self, request: &Concluded, result: TaskResult) {
-        let Concluded { aborts, function, lun, cmd_sn } = *request;
-        if let Some(slot) = aborts {
-            return self.conclude_abort(slot, result);
-        }
+    /// Ends the tasks that a task management function has ended: those that were sent before it (section 4.2.3.3).
+    ///
+    /// `limit` is the CmdSN that the request carried.
+    pub(super) fn conclude(&mut self, function: TaskFunction, lun: Lun, limit: Option<Serial>, result: TaskResult) {
         if !matches!(result, TaskResult::FunctionComplete | TaskResult::FunctionSucceeded) {
             return;
         }
-        let whole_target = matches!(function, TaskFunction::TargetWarmReset | TaskFunction::TargetColdReset);
-        let one_unit = matches!(
-            function,
-            TaskFunction::AbortTaskSet | TaskFunction::ClearTaskSet | TaskFunction::LogicalUnitReset
-        );
         let ended: Vec<Slot> = self
             .tasks
             .iter()
-            .filter(|(_, task)| matches!(task.kind, Kind::Scsi(_)) && task.cmd_sn.is_some_and(|sent| sent.lt(cmd_sn)))
-            .filter(|(_, task)| whole_target || (one_unit && task.lun == lun))
+            .filter(|(_, task)| matches!(task.kind, Kind::Scsi(_)) && ends(function, lun, task.lun))
+            .filter(|(_, task)| task.cmd_sn.zip(limit).is_some_and(|(cmd_sn, limit)| cmd_sn.lt(limit)))
             .map(|(slot, _)| slot)
             .collect();
         for slot in ended {
+            self.remember(slot);
             self.end(slot, Err(CommandError::Aborted));
         }
     }
 
     /// A command was to be aborted because it made no progress. If the target would not, or knows nothing of it, what it
     /// did with the command cannot be learnt on this connection any more.
-    fn conclude_abort(&mut self, slot: Slot, result: TaskResult) {
+    pub(super) fn conclude_abort(&mut self, slot: Slot, result: TaskResult) {
+        let now = self.now;
+        let ending = result == TaskResult::TaskDoesNotExist && self.is_being_ended(slot);
         let Some(task) = self.tasks.get_mut(slot) else { return };
         let after = task.timeout;
-        if result == TaskResult::FunctionComplete {
+        if ending {
+            // The answer to the other function ends it, or that function's deadline the connection.
+            (task.progress, task.aborted_by) = (now, None);
+        } else if result == TaskResult::FunctionComplete {
+            self.remember(slot);
             self.end(slot, Err(CommandError::TimedOut { after, sent: true }));
         } else {
             self.fail(&ConnectionError::NotAborted { after, result });
         }
+    }
+
+    /// Keeps the tag of a task that is ended here but may be answered all the same (section 4.2.3.3).
+    fn remember(&mut self, slot: Slot) {
+        if self.concluded.len() == MAX_CONCLUDED {
+            self.concluded.pop_front();
+        }
+        self.concluded.push_back(self.tasks.itt(slot));
+    }
+
+    /// Whether a function is under way that ends the task with others. Its answer may come later than that of a function
+    /// that was sent after it: the target waits for the data of all tasks that it has ended.
+    fn is_being_ended(&self, slot: Slot) -> bool {
+        let Some((_, ended)) = self.tasks.iter().find(|(other, _)| *other == slot) else { return false };
+        self.tasks.iter().any(|(_, task)| match task.kind {
+            Kind::Management { aborts: None, function } => {
+                ends(function, task.lun, ended.lun)
+                    && ended.cmd_sn.zip(task.cmd_sn).is_some_and(|(cmd_sn, limit)| cmd_sn.lt(limit))
+            }
+            _ => false,
+        })
     }
 
     /// The target rejected the request of a task.
@@ -238,5 +253,14 @@ impl Core {
         for slot in waiting {
             self.end(slot, Err(CommandError::Closed { error: ConnectionError::LoggedOut, sent: false }));
         }
+    }
+}
+
+/// Whether a task management function for `unit` ends the tasks of `lun` that were sent before it.
+fn ends(function: TaskFunction, unit: Lun, lun: Lun) -> bool {
+    match function {
+        TaskFunction::AbortTaskSet | TaskFunction::ClearTaskSet | TaskFunction::LogicalUnitReset => unit == lun,
+        TaskFunction::TargetWarmReset | TaskFunction::TargetColdReset => true,
+        _ => false,
     }
 }

@@ -18,6 +18,7 @@ use iscsi_proto::framer::{FrameLimits, Framing};
 use iscsi_proto::pdu::{Opcode, TaskFunction};
 use iscsi_proto::scsi::Lun;
 use iscsi_proto::serial::Serial;
+use iscsi_proto::tags::Itt;
 
 use super::Time;
 use super::command::{Completion, Data, Finished, Request, Token};
@@ -80,6 +81,8 @@ pub struct Core {
     window: Window,
     exp_stat_sn: Serial,
     tasks: Tasks,
+    /// Tags of tasks that task management has ended, the latest last: what still comes for them is discarded.
+    concluded: VecDeque<Itt>,
     /// Commands that have no CmdSN yet.
     waiting: VecDeque<Slot>,
     /// Text exchanges that wait for the one under way.
@@ -130,6 +133,7 @@ impl Core {
             window: Window::new(cmd_sn, exp_cmd_sn, max_cmd_sn),
             exp_stat_sn,
             tasks: Tasks::new(),
+            concluded: VecDeque::new(),
             waiting: VecDeque::new(),
             texts: VecDeque::new(),
             at_their_wish: false,

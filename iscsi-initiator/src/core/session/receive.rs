@@ -16,7 +16,6 @@ use super::super::error::{CommandError, ConnectionError};
 use super::super::event::Event;
 use super::super::misbehaved::PeerMisbehaved;
 use super::super::task::{Burst, Direction, Kind, Scsi, Slot, Task};
-use super::manage::Concluded;
 use super::{Core, State, Time};
 
 /// The most text of one answer. A discovery answer of this size names some 200 000 targets.
@@ -150,6 +149,11 @@ impl Core {
         slot.ok_or(PeerMisbehaved::UnknownTask { itt })
     }
 
+    /// Whether a task with this tag was ended by task management before its answer came.
+    fn is_concluded(&self, itt: Itt) -> bool {
+        self.concluded.contains(&itt) && self.tasks.find(itt).is_none()
+    }
+
     /// The SCSI command with this tag.
     fn find_scsi(&mut self, itt: Itt, opcode: Opcode) -> Checked<(Slot, &mut Task)> {
         let slot = self.find(itt)?;
@@ -170,9 +174,13 @@ impl Core {
         Ok(())
     }
 
-    /// Checks where data would go. `None` for data that has come before.
+    /// Checks where data would go. `None` for data that has come before or comes too late.
     fn admit_data(&mut self, pdu: &DataIn, length: usize) -> Checked<Option<Slot>> {
         let now = self.now;
+        let is_repeated = pdu.status.is_some() && pdu.numbering.stat_sn.lt(self.exp_stat_sn);
+        if is_repeated || self.is_concluded(pdu.itt) {
+            return Ok(None);
+        }
         let (slot, task) = self.find_scsi(pdu.itt, Opcode::DataIn)?;
         task.progress = now;
         let wrong = PeerMisbehaved::WrongTask { itt: pdu.itt, opcode: Opcode::DataIn };
@@ -245,7 +253,7 @@ impl Core {
     /// Ends the command if the Data-In carried its status.
     fn end_data_in(&mut self, pdu: &DataIn) -> Checked {
         let Some((status, residual)) = pdu.status else { return Ok(()) };
-        if self.accept_status(pdu.numbering.stat_sn)? {
+        if self.accept_status(pdu.numbering.stat_sn)? && !self.is_concluded(pdu.itt) {
             let slot = self.find(pdu.itt)?;
             self.complete(slot, status, residual, Bytes::new());
         }
@@ -255,7 +263,7 @@ impl Core {
     // SCSI Response
 
     fn on_scsi_response(&mut self, pdu: &ScsiResponse, data: &[u8]) -> Checked {
-        if !self.accept_status(pdu.numbering.stat_sn)? {
+        if !self.accept_status(pdu.numbering.stat_sn)? || self.is_concluded(pdu.itt) {
             return Ok(());
         }
         let (slot, task) = self.find_scsi(pdu.itt, Opcode::ScsiResponse)?;
@@ -303,6 +311,9 @@ impl Core {
 
     fn on_r2t(&mut self, pdu: &R2t) -> Checked {
         let (now, limit, max_r2ts) = (self.now, self.negotiated.max_burst_length, self.negotiated.max_outstanding_r2t);
+        if self.is_concluded(pdu.itt) {
+            return Ok(());
+        }
         let (slot, task) = self.find_scsi(pdu.itt, Opcode::R2t)?;
         if pdu.lun != task.lun {
             return Err(PeerMisbehaved::WrongLun { itt: pdu.itt });
@@ -458,10 +469,12 @@ impl Core {
         let wrong = PeerMisbehaved::WrongTask { itt: pdu.itt, opcode: Opcode::TaskResponse };
         let Some(task) = self.tasks.get_mut(slot) else { return Err(wrong) };
         let Kind::Management { aborts, function } = task.kind else { return Err(wrong) };
-        let Some(cmd_sn) = task.cmd_sn else { return Err(wrong) };
-        let request = Concluded { aborts, function, lun: task.lun, cmd_sn };
+        let (lun, limit) = (task.lun, task.cmd_sn);
         self.end(slot, Ok(Finished::Task(pdu.result)));
-        self.conclude(&request, pdu.result);
+        match aborts {
+            Some(aborted) => self.conclude_abort(aborted, pdu.result),
+            None => self.conclude(function, lun, limit, pdu.result),
+        }
         Ok(())
     }
 

@@ -622,3 +622,82 @@ fn r297_a_timeout_without_end_does_no_harm() {
     assert_eq!(world.core.deadline(), Some(Time::MAX));
     assert!(world.core.closed().is_none());
 }
+
+#[test]
+fn r246_a_reset_leaves_commands_that_were_sent_after_it_alone() {
+    for function in [TaskFunction::LogicalUnitReset, TaskFunction::AbortTaskSet, TaskFunction::TargetWarmReset] {
+        let mut world = World::new();
+        world.read(1, 512);
+        world.core.submit(Request::Task { function, lun: Lun::from(3) }, 2, world.now);
+        let [_, (Pdu::TaskRequest(reset), _)] = &world.sent()[..] else { panic!() };
+        let reset = reset.itt;
+        world.write(3, 512);
+        let [(Pdu::ScsiCommand(write), _)] = &world.sent()[..] else { panic!() };
+        let write = write.itt;
+        world.task_response(reset, TaskResult::FunctionComplete);
+        let ended: Vec<Token> = world.done().iter().map(|(token, _)| *token).collect();
+        assert_eq!(ended, [2, 1]);
+        let response = world.response(write, Status::GOOD);
+        world.say(response, &[]);
+        assert_eq!(world.ended(3).status, Status::GOOD);
+        world.assert_clean();
+    }
+}
+
+#[test]
+fn r251_an_abort_of_a_task_that_a_reset_is_ending_does_not_end_the_connection() {
+    let mut world = World::new();
+    let command = Command { timeout: Some(SECOND), ..Command::read(Cdb::read(0, 1), BytesMut::zeroed(512)) };
+    world.submit(1, command);
+    world.core.submit(Request::Task { function: TaskFunction::AbortTaskSet, lun: Lun::from(3) }, 2, world.now);
+    let [_, (Pdu::TaskRequest(set), _)] = &world.sent()[..] else { panic!() };
+    let set = set.itt;
+    world.pass(SECOND);
+    let [(Pdu::TaskRequest(abort), _)] = &world.sent()[..] else { panic!() };
+    let abort = abort.itt;
+    world.task_response(abort, TaskResult::TaskDoesNotExist);
+    assert!(world.core.closed().is_none() && world.done().is_empty());
+    assert!(world.core.deadline().is_some_and(|at| at <= world.now + SECOND));
+    world.task_response(set, TaskResult::FunctionComplete);
+    let done = world.done();
+    assert!(matches!(&done[..], [(2, Ok(Finished::Task(_))), (1, Err(CommandError::Aborted))]), "{done:?}");
+    world.assert_clean();
+}
+
+#[test]
+fn r246_r247_answers_to_tasks_that_a_reset_has_ended_are_discarded() {
+    for late in 0..4 {
+        let mut world = World::new();
+        world.read(1, 512);
+        world.write(2, 100_000);
+        let request = Request::Task { function: TaskFunction::LogicalUnitReset, lun: Lun::from(3) };
+        world.core.submit(request, 3, world.now);
+        let sent = world.sent();
+        let Pdu::ScsiCommand(read) = &sent[0].0 else { panic!() };
+        let Pdu::ScsiCommand(write) = &sent[1].0 else { panic!() };
+        let Pdu::TaskRequest(reset) = &sent.last().unwrap().0 else { panic!() };
+        world.task_response(reset.itt, TaskResult::FunctionComplete);
+        assert_eq!(world.done().len(), 3);
+        match late {
+            0 => {
+                let response = world.response(read.itt, Status::GOOD);
+                world.say(response, &[]);
+            }
+            1 => {
+                let r2t = world.r2t(write.itt, 0, 65536, 1000);
+                world.say(r2t, &[]);
+            }
+            2 => {
+                let data = world.data_in(read.itt, 0, 0);
+                world.say(data, &pattern(512));
+            }
+            _ => {
+                let numbering = world.status();
+                let status = Some((Status::GOOD, Residual::None));
+                let data = DataIn { status, numbering, ..world.data_in(read.itt, 0, 0) };
+                world.say(data, &pattern(512));
+            }
+        }
+        world.assert_clean();
+    }
+}

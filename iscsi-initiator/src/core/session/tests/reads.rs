@@ -292,3 +292,23 @@ fn r261_everything_ends_when_the_connection_does() {
     world.read(41, 512);
     assert!(matches!(world.completion(41), Err(CommandError::Closed { sent: false, .. })));
 }
+
+/// Found by the hostile target: a Data-In that carries status may be a duplicate like any status.
+#[test]
+fn r166_r199_a_repeated_data_in_with_status_is_discarded() {
+    let mut world = World::new();
+    world.read(1, 512);
+    let itt = world.command().itt;
+    let numbering = world.status();
+    let last = DataIn { status: Some((Status::GOOD, Residual::None)), numbering, ..world.data_in(itt, 0, 0) };
+    world.say(last.clone(), &pattern(512));
+    assert_eq!(world.ended(1).data, pattern(512));
+    world.read(2, 512);
+    let next = world.command().itt;
+    world.say(last, &pattern(512));
+    let numbering = world.status();
+    let last = DataIn { status: Some((Status::GOOD, Residual::None)), numbering, ..world.data_in(next, 0, 0) };
+    world.say(last, &pattern(512));
+    assert_eq!(world.ended(2).data, pattern(512));
+    world.assert_clean();
+}
