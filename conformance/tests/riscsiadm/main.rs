@@ -5,5 +5,6 @@
 mod bundled;
 mod checks;
 mod ends;
+mod listing;
 mod proxy;
 mod tgt;

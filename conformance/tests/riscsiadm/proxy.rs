@@ -19,12 +19,17 @@ pub(crate) struct Proxy {
 impl Proxy {
     /// Forwards to `target`; every Logout Request waits for `pause`.
     pub(crate) fn start(target: SocketAddr, pause: Duration) -> Self {
+        Self::in_turn(vec![target], pause)
+    }
+
+    /// The same; each connection goes to the next of `targets`, the last of which gets all that follow.
+    pub(crate) fn in_turn(targets: Vec<SocketAddr>, pause: Duration) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let (addr, logouts) = (listener.local_addr().unwrap(), Arc::<AtomicUsize>::default());
         let count = Arc::clone(&logouts);
         thread::spawn(move || {
-            for ours in listener.incoming().flatten() {
-                let theirs = TcpStream::connect(target).unwrap();
+            for (index, ours) in listener.incoming().flatten().enumerate() {
+                let theirs = TcpStream::connect(targets[index.min(targets.len() - 1)]).unwrap();
                 let back = (theirs.try_clone().unwrap(), ours.try_clone().unwrap());
                 let count = Arc::clone(&count);
                 thread::spawn(move || forward(ours, theirs, |bytes, framer| watch(bytes, framer, &count, pause)));
