@@ -43,11 +43,15 @@ fn bundled() -> Bundled {
 }
 
 fn tool(secret: &str) -> Riscsiadm {
-    Riscsiadm::new().unwrap().env("RISCSI_SECRET", secret).env("RISCSI_TARGET_SECRET", "arraysecret12")
+    Riscsiadm::new().unwrap().env("RISCSI_SECRET", secret)
 }
 
 fn doctor(secret: &str, place: &str) -> Ran {
-    tool(secret).run(&["doctor", place, "--initiator-name", ME, "--timeout", "10s"]).unwrap()
+    let mutual = if place.contains("target_user") { "arraysecret12" } else { "" };
+    tool(secret)
+        .env("RISCSI_TARGET_SECRET", mutual)
+        .run(&["doctor", place, "--initiator-name", ME, "--timeout", "10s"])
+        .unwrap()
 }
 
 /// The findings as one line each: blanks squeezed, times and speeds as `#`.

@@ -21,7 +21,8 @@ struct Identity {
     name: IscsiName,
     alias: Option<String>,
     isid: Isid,
-    next: AtomicU16,
+    /// Shared with what [`Initiator::with_alias`] made of this one.
+    next: Arc<AtomicU16>,
 }
 
 impl Initiator {
@@ -34,7 +35,7 @@ impl Initiator {
     ///
     /// A target knows a returning session, with its reservations, by its ISID: keep it for as long as they matter.
     pub fn with_isid(name: IscsiName, isid: Isid) -> Self {
-        let next = AtomicU16::new(isid.qualifier());
+        let next = Arc::new(AtomicU16::new(isid.qualifier()));
         Self(Arc::new(Identity { name, alias: None, isid, next }))
     }
 
@@ -42,8 +43,8 @@ impl Initiator {
     #[must_use]
     pub fn with_alias(self, alias: impl Into<String>) -> Self {
         let Identity { name, isid, next, .. } = &*self.0;
-        let next = AtomicU16::new(next.load(Ordering::Relaxed));
-        Self(Arc::new(Identity { name: name.clone(), alias: Some(alias.into()), isid: *isid, next }))
+        let (name, next) = (name.clone(), Arc::clone(next));
+        Self(Arc::new(Identity { name, alias: Some(alias.into()), isid: *isid, next }))
     }
 
     /// The name.
@@ -142,6 +143,14 @@ mod tests {
         assert_ne!(first, second);
         assert_ne!(second, third);
         assert_eq!(first.with_qualifier(7), third.with_qualifier(7));
+    }
+
+    #[test]
+    fn r107_an_alias_does_not_make_another_initiator() {
+        let initiator = Initiator::new(IscsiName::new("iqn.2025-01.com.example:host").unwrap());
+        let named = initiator.clone().with_alias("host");
+        let isids = [initiator.next_isid(), named.next_isid(), initiator.next_isid(), named.next_isid()];
+        assert_eq!(isids.iter().collect::<std::collections::HashSet<_>>().len(), 4, "{isids:?}");
     }
 
     #[test]

@@ -14,7 +14,7 @@ use iscsi_proto::portal::{Portal, PortalGroupTag};
 use iscsi_proto::scsi::{Cdb, Inquiry, InquiryData, Lun as LunNumber, LunList, ReportLuns, Sense, Status, vpd_len};
 use tokio::sync::broadcast;
 
-use crate::core::command::{Command, Finished, Request, Response};
+use crate::core::command::{Command, Finished, Request, Response, is_success};
 use crate::core::login::Authentication;
 use crate::core::{CommandError, ConnectionError, Event, Negotiated, Stats};
 use crate::driver::mailbox::{Mailbox, Pending};
@@ -237,23 +237,37 @@ impl Session {
 
     /// Sends a command that reads up to `length` bytes, again where that is safe and may help.
     pub(crate) async fn read_data(&self, lun: LunNumber, cdb: Cdb, length: usize) -> Result<BytesMut, CommandError> {
-        self.read_data_by(self.retry(), lun, cdb, length).await
+        let command = |mut buffer: BytesMut| {
+            buffer.resize(length, 0);
+            Command::read(cdb, buffer)
+        };
+        Ok(self.repeat(lun, command).await?.data)
     }
 
-    pub(crate) async fn read_data_by(
+    /// Sends what `command` makes, again where that is safe and may help, until it does what it should.
+    pub(crate) async fn repeat(
         &self,
-        mut retry: Retry,
         lun: LunNumber,
-        cdb: Cdb,
-        length: usize,
-    ) -> Result<BytesMut, CommandError> {
-        loop {
-            let command = Command::read(cdb, BytesMut::zeroed(length));
-            match good(self.execute(lun, command).await?) {
-                Ok(response) => return Ok(response.data),
-                Err(error) => retry.wait(error).await?,
-            }
+        command: impl Fn(BytesMut) -> Command,
+    ) -> Result<Response, CommandError> {
+        let pending = self.start(lun, command(BytesMut::new()));
+        self.insist(lun, pending, self.retry(), command).await
+    }
+
+    /// The same for a command that is under way already. Each new one gets the buffer of the one before.
+    pub(crate) async fn insist(
+        &self,
+        lun: LunNumber,
+        pending: Pending,
+        mut retry: Retry,
+        command: impl Fn(BytesMut) -> Command,
+    ) -> Result<Response, CommandError> {
+        let mut answer = response(pending.await)?;
+        while let Some(error) = failure(&answer) {
+            retry.wait(error).await?;
+            answer = self.execute(lun, command(answer.data)).await?;
         }
+        Ok(answer)
     }
 }
 
@@ -301,13 +315,11 @@ pub fn good(response: Response) -> Result<Response, CommandError> {
 
 /// The error that a response stands for, if it stands for one.
 pub(crate) fn failure(response: &Response) -> Option<CommandError> {
-    if response.status.is_good_family() {
+    if is_success(response.status, &response.sense) {
         return None;
     }
     match Sense::parse(&response.sense) {
-        Ok(sense) if response.status == Status::CHECK_CONDITION => {
-            (sense.key != iscsi_proto::scsi::SenseKey::RecoveredError).then_some(CommandError::Sense(sense))
-        }
+        Ok(sense) if response.status == Status::CHECK_CONDITION => Some(CommandError::Sense(sense)),
         _ => Some(CommandError::Status(response.status)),
     }
 }

@@ -111,6 +111,7 @@ fn login_exit(error: &LoginError) -> Exit {
 
 fn command_exit(error: &CommandError) -> Exit {
     match error {
+        CommandError::Partial { error } => command_exit(error),
         CommandError::TimedOut { .. } => Exit::PduTimeout,
         CommandError::OutOfRange { .. } | CommandError::Misaligned { .. } | CommandError::Invalid(_) => Exit::Invalid,
         CommandError::Closed { error, .. } => match error {

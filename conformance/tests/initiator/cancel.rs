@@ -10,7 +10,7 @@ use iscsi_initiator::Session;
 use super::{SIZE, builder, content, fill, serve};
 
 /// Polls `future` at most `polls` times, and drops it then. Says whether it had ended by itself.
-async fn polled<T>(polls: usize, future: impl Future<Output = T>) -> bool {
+pub(crate) async fn polled<T>(polls: usize, future: impl Future<Output = T>) -> bool {
     let mut future = pin!(future);
     let mut left = polls;
     poll_fn(|cx| {

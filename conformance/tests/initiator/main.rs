@@ -1,10 +1,14 @@
 //! The initiator's driver and skins against the bundled target, and against peers that do not answer.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail as tests do")]
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "helpers of tests fail as tests do")]
 
 mod cancel;
+mod cursor;
 mod deadlines;
+mod parts;
+mod peer;
 mod skins;
+mod transport;
 
 use conformance::lab::stamp;
 use conformance::target::config::{Config as TargetConfig, LunConfig, TargetConfig as Target};

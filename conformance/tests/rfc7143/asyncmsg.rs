@@ -81,7 +81,7 @@ async fn r227_r256_r260_a_logout_is_sent_when_all_is_done_or_half_the_time_is_ov
         let result = LogoutResult::Closed;
         world.peer.say(LogoutResponse { result, itt: logout.itt, numbering, time2wait: 2, time2retain: 0 }, &[]).await;
         world.peer.hears_the_end().await;
-        assert!(matches!(world.session.closed(), Some(ConnectionError::LoggedOut)));
+        assert!(matches!(world.session.closed(), Some(ConnectionError::LogoutRequested)));
     }
 }
 

@@ -64,10 +64,8 @@ async fn r159_r161_r162_commands_wait_until_the_window_opens_and_it_never_closes
     // Four more, and in the same breath a PDU that was overtaken.
     let overtaken = world.peer.ping(Ttt::RESERVED);
     world.peer.window = 4;
-    let wire = [world.peer.ping(Ttt::RESERVED), overtaken].map(|ping| world.peer.wire(ping, &[])).concat();
-    world.peer.say_bytes(&wire).await;
-    let ping = world.peer.ping(Ttt::RESERVED);
-    world.peer.say(ping, &[]).await;
+    let opens = world.peer.ping(Ttt::RESERVED);
+    world.peer.say_together([opens, overtaken]).await;
     for _ in 0..4 {
         itts.push(world.peer.command().await.0.itt);
     }

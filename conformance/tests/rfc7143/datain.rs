@@ -206,3 +206,24 @@ async fn r018_r166_a_response_counts_once() {
     assert_eq!(world.misbehaved().await, PeerMisbehaved::UnknownTask { itt: command.itt });
     assert_ne!(command.itt, Itt::RESERVED);
 }
+
+/// 0960h and the level (RFC 7144, section 4.2).
+#[tokio::test(start_paused = true)]
+async fn the_device_server_can_be_asked_for_its_level() {
+    for level in [0x0960, 0x0961, 0x0962] {
+        let mut world = World::new().await;
+        let inquiry = world.start(|session| async move { session.inquiry(0.into()).await });
+        let (command, _) = world.peer.command().await;
+        let mut data = vec![0; 96];
+        data[4] = 91;
+        data[58..60].copy_from_slice(&0x00c0u16.to_be_bytes());
+        data[60..62].copy_from_slice(&u16::to_be_bytes(level));
+        let data_in = world.peer.data_in(command.itt, 0, 0);
+        world.peer.say(data_in, &data).await;
+        let left = command.expected_length - 96;
+        let response =
+            ScsiResponse { residual: Residual::Underflow(left), ..world.peer.response(command.itt, Status::GOOD) };
+        world.peer.say(response, &[]).await;
+        assert_eq!(ended(inquiry).await.unwrap().standards, [0x00c0, level]);
+    }
+}

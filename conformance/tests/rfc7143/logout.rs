@@ -5,7 +5,7 @@ use iscsi_proto::pdu::{LogoutReason, LogoutRequest, LogoutResponse, LogoutResult
 use iscsi_proto::tags::Itt;
 
 use crate::support::peer::Peer;
-use crate::support::world::{Running, SECOND, World, config, ended};
+use crate::support::world::{Running, SECOND, World, builder, config, ended};
 
 async fn request(peer: &mut Peer) -> LogoutRequest {
     match peer.hear().await {
@@ -105,4 +105,19 @@ async fn the_loss_of_a_session_is_told_to_all_who_use_it() {
         assert!(matches!(late, CommandError::Closed { sent: false, .. }));
         assert!(late.is_known_not_executed());
     }
+}
+
+/// whoever runs the connection itself need not drop it first.
+#[tokio::test(start_paused = true)]
+async fn events_end_with_the_connection_though_it_is_kept() {
+    let (ours, theirs) = tokio::io::duplex(1 << 16);
+    let mut peer = Peer::new(theirs);
+    let (connected, ()) = tokio::join!(builder().connect_with(ours), peer.log_in(&[]));
+    let (session, mut connection) = connected.unwrap();
+    let mut events = session.events();
+    drop(peer);
+    assert!((&mut connection).await.is_err());
+    assert_eq!(events.next().await, None);
+    assert_eq!(session.events().next().await, None);
+    drop(connection);
 }

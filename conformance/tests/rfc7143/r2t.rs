@@ -83,9 +83,15 @@ async fn bad_r2ts_get_no_data_and_end_the_connection() {
 #[tokio::test(start_paused = true)]
 async fn r185_an_r2t_may_reach_to_the_last_byte() {
     let (mut world, write, command) = writing().await;
-    let r2t = world.peer.r2t(&command, 0, 4488, 512);
-    world.peer.say(r2t, &[]).await;
-    assert_eq!(world.peer.hear().await.1, pattern(5000)[4488..]);
+    for (r2t_sn, offset, length) in [(0, 0, 2048), (1, 2048, 2048), (2, 4096, 904)] {
+        let r2t = world.peer.r2t(&command, r2t_sn, offset, length);
+        world.peer.say(r2t, &[]).await;
+        let mut heard = Vec::new();
+        while heard.len() < length as usize {
+            heard.extend(world.peer.hear().await.1);
+        }
+        assert_eq!(heard, pattern(5000)[offset as usize..][..length as usize]);
+    }
     let response = world.peer.response(command.itt, Status::CHECK_CONDITION);
     world.peer.say(response, &[]).await;
     assert_eq!(ended(write).await.unwrap().status, Status::CHECK_CONDITION);
@@ -110,12 +116,8 @@ async fn r190_bytes_that_were_asked_for_before_are_not_asked_for_again() {
 #[tokio::test(start_paused = true)]
 async fn r186_more_r2ts_than_agreed_end_the_connection() {
     let (mut world, write, command) = writing().await;
-    let mut wire = Vec::new();
-    for r2t_sn in 0..3 {
-        let r2t = world.peer.r2t(&command, r2t_sn, r2t_sn * 512, 512);
-        wire.extend_from_slice(&world.peer.wire(r2t, &[]));
-    }
-    world.peer.say_bytes(&wire).await;
+    let r2ts = [0, 1, 2].map(|r2t_sn| world.peer.r2t(&command, r2t_sn, r2t_sn * 512, 512));
+    world.peer.say_together(r2ts).await;
     assert_eq!(world.misbehaved().await, PeerMisbehaved::TooManyR2ts { limit: 2 });
     assert!(ended(write).await.is_err());
 }

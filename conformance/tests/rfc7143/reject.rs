@@ -2,7 +2,7 @@
 
 use iscsi_initiator::core::misbehaved::PeerMisbehaved;
 use iscsi_initiator::core::{CommandError, ConnectionError, Event};
-use iscsi_proto::pdu::{DataOut, Header, Pdu, Reject, RejectReason};
+use iscsi_proto::pdu::{Header, NopOut, Pdu, Reject, RejectReason, ScsiCommand};
 use iscsi_proto::scsi::Lun;
 use iscsi_proto::serial::Serial;
 use iscsi_proto::tags::{Itt, Ttt};
@@ -62,10 +62,14 @@ async fn r235_a_reject_of_nothing_we_sent_ends_no_command() {
     let mut events = world.session.events();
     let test = world.test();
     let (command, _) = world.peer.command().await;
-    let mut stranger = command.clone();
-    stranger.itt = Itt(0x4321);
-    world.reject(RejectReason::ProtocolError, &stranger.encode()).await;
-    assert_eq!(events.next().await, Some(Event::Reject(RejectReason::ProtocolError)));
+    let (lun, itt, cmd_sn, exp_stat_sn) = (command.lun, command.itt, command.cmd_sn, command.exp_stat_sn);
+    let ping = NopOut { immediate: false, lun, itt, ttt: Ttt::RESERVED, cmd_sn, exp_stat_sn };
+    let stranger = ScsiCommand { itt: Itt(0x4321), ..command.clone() };
+    let other = ScsiCommand { cmd_sn: cmd_sn.next(), ..command.clone() };
+    for header in [ping.encode(), stranger.encode(), other.encode()] {
+        world.reject(RejectReason::ProtocolError, &header).await;
+        assert_eq!(events.next().await, Some(Event::Reject(RejectReason::ProtocolError)));
+    }
     world.peer.good(command.itt).await;
     ended(test).await.unwrap();
 }
@@ -79,7 +83,6 @@ async fn r237_a_rejected_part_of_a_write_leaves_it_to_its_response() {
     let r2t = world.peer.r2t(&command, 0, 0, 512);
     world.peer.say(r2t, &[]).await;
     let (Pdu::DataOut(data), _) = world.peer.hear().await else { panic!() };
-    let data: DataOut = data;
     world.reject(RejectReason::DataDigestError, &data.encode()).await;
     world.peer.hears_nothing().await;
     world.peer.good(command.itt).await;

@@ -165,3 +165,20 @@ async fn r241_r250_a_command_without_an_answer_is_aborted_by_its_names() {
     assert!(matches!(ended(running).await, Err(CommandError::TimedOut { sent: true, .. })));
     world.works().await;
 }
+
+/// what a target did with a command that it neither ends nor knows cannot be learnt.
+#[tokio::test(start_paused = true)]
+async fn an_abort_that_fails_ends_the_connection() {
+    for result in [TaskResult::TaskDoesNotExist, TaskResult::FunctionRejected, TaskResult::FunctionNotSupported] {
+        let mut world = World::new().await;
+        let mut command = Command::new(Cdb::from_bytes(&[0; 6]).unwrap());
+        command.timeout = Some(SECOND);
+        let running = world.execute(command);
+        world.peer.command().await;
+        let request = request(&mut world.peer).await;
+        answer(&mut world.peer, request.itt, result).await;
+        let failed = world.failed().await;
+        assert!(matches!(failed, ConnectionError::NotAborted { result: found, .. } if found == result));
+        assert!(matches!(ended(running).await, Err(CommandError::Closed { sent: true, .. })));
+    }
+}

@@ -191,6 +191,13 @@ pub(crate) fn chap_lets_in_who_knows_the_secret(bench: &Bench, lun: u64) {
     let file = bench.file("secrets");
     fs::write(&file, format!("{secret}\n{target_secret}\n")).unwrap();
     bench.succeed(&["inquiry", &mutual, "--secret-file", path(&file)]);
+
+    // One side would prove nothing although its secret is there.
+    let one_way = with(CHAP, "");
+    bench.fail(&["inquiry", &one_way, "--secret-file", path(&file)], 7, &["line 2 of the secret file", "target_user"]);
+    let ran = as_user(secret, target_secret, &one_way);
+    assert_eq!(ran.code, 7, "{ran:?}");
+    assert!(ran.stderr.contains("RISCSI_TARGET_SECRET holds a secret"), "{ran:?}");
 }
 
 /// A peer that takes connections and says nothing.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use iscsi_proto::pdu::{Residual, TaskAttribute, TaskFunction, TaskResult};
-use iscsi_proto::scsi::{Cdb, LongCdb, Lun, Status};
+use iscsi_proto::scsi::{Cdb, LongCdb, Lun, Sense, SenseKey, Status};
 
 use super::error::CommandError;
 use super::payload::Payload;
@@ -82,6 +82,13 @@ pub struct Response {
     pub data: BytesMut,
     /// How far the target says that it was off the expected length.
     pub residual: Residual,
+}
+
+/// Whether a status means that the command did what it should: one of the good ones, or CHECK CONDITION with a recovered
+/// error of this command. Deferred sense is of an earlier command; this one was not done.
+pub(crate) fn is_success(status: Status, sense: &[u8]) -> bool {
+    let recovered = |sense: Sense| sense.key == SenseKey::RecoveredError && !sense.deferred;
+    status.is_good_family() || (status == Status::CHECK_CONDITION && Sense::parse(sense).is_ok_and(recovered))
 }
 
 /// Names a request to the owner of the core.

@@ -54,6 +54,8 @@ pub struct Connection<IO> {
     sleep: Pin<Box<Sleep>>,
     /// When `sleep` ends; `None` if it is not to be waited for.
     armed: Option<Time>,
+    /// Whether the transport may still hold bytes that were written.
+    unflushed: bool,
     inbox: Vec<Message>,
     done: Vec<(Token, Completion)>,
     wakers: Vec<Waker>,
@@ -85,6 +87,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
             clock,
             sleep: Box::pin(sleep_until(clock.at(Time::ZERO))),
             armed: None,
+            unflushed: false,
             inbox: Vec::new(),
             done: Vec::new(),
             wakers: Vec::new(),
@@ -139,22 +142,28 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
             let filled = self.core.outgoing(&mut slices);
             let slices = slices.get(..filled).unwrap_or_default();
             match Pin::new(&mut self.io).poll_write_vectored(cx, slices) {
-                Poll::Pending => return any,
-                Poll::Ready(Ok(0)) => return self.lose(&ConnectionError::ClosedByTarget),
-                Poll::Ready(Ok(count)) => self.core.sent(count),
-                Poll::Ready(Err(error)) => return self.lose(&error.into()),
+                Poll::Pending => break,
+                Poll::Ready(Ok(0)) => return self.lose(cx, &ConnectionError::ClosedByTarget),
+                Poll::Ready(Ok(count)) => self.core.sent(count, self.clock.now()),
+                Poll::Ready(Err(error)) => return self.lose(cx, &error.into()),
             }
-            any = true;
+            (any, self.unflushed) = (true, true);
         }
-        if any && let Poll::Ready(Err(error)) = Pin::new(&mut self.io).poll_flush(cx) {
-            return self.lose(&error.into());
+        if self.unflushed {
+            match Pin::new(&mut self.io).poll_flush(cx) {
+                Poll::Pending => {}
+                Poll::Ready(Ok(())) => self.unflushed = false,
+                Poll::Ready(Err(error)) => return self.lose(cx, &error.into()),
+            }
         }
         any
     }
 
-    /// The transport does not take anything any more.
-    fn lose(&mut self, error: &ConnectionError) -> bool {
-        // What the target said last may be in the receive buffer still: a reason is better than "closed".
+    /// The transport takes nothing any more.
+    fn lose(&mut self, cx: &mut Context<'_>, error: &ConnectionError) -> bool {
+        // What has come until now counts: answers, and perhaps a better reason than "closed".
+        let now = self.clock.now();
+        let _ = (0..TURNS).all(|_| self.read(cx, now));
         self.core.fail(error);
         false
     }

@@ -16,6 +16,7 @@ mod verify;
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use iscsi_proto::scsi::{
     BlockLimits, Capacity, DeviceId, InquiryData, Lun as LunNumber, MediumInfo, ModeData, Provisioning,
@@ -33,6 +34,7 @@ pub(crate) use retry::Retry;
 pub use transfer::TransferOptions;
 
 use memory::Memory;
+use retry::Resets;
 
 /// A logical unit that holds blocks. Clones are handles of the same one.
 ///
@@ -64,7 +66,13 @@ struct Unit {
     /// The most blocks that one command may move.
     max_blocks: u32,
     memory: Memory,
+    /// Counts the starts and the ends of writes, so that what was read ahead is known to be out of date.
+    writes: AtomicU64,
+    resets: Resets,
 }
+
+/// A write under way.
+struct Writing<'a>(&'a AtomicU64);
 
 /// The mode parameters and the vital product data that the unit has.
 #[derive(Debug)]
@@ -159,6 +167,22 @@ impl Lun {
         self.unit.max_blocks as usize * self.block_size() as usize
     }
 
+    /// The rules by which a command on this unit is sent again.
+    fn retry(&self) -> Retry {
+        self.session.retry().noting(&self.unit.resets).relying(self.unit.memory.is_reserved())
+    }
+
+    /// A number that changes whenever this unit is written by this handle or a clone.
+    pub(crate) fn version(&self) -> u64 {
+        self.unit.writes.load(Ordering::Acquire)
+    }
+
+    /// Tells readers of a write, now and when the result is dropped.
+    fn begin_write(&self) -> Writing<'_> {
+        self.unit.writes.fetch_add(1, Ordering::AcqRel);
+        Writing(&self.unit.writes)
+    }
+
     /// Checks that a range lies within the unit.
     fn check_range(&self, offset: u64, length: usize) -> Result<(), CommandError> {
         let (length, size) = (length as u64, self.len());
@@ -176,6 +200,12 @@ impl Lun {
             return Ok(());
         }
         Err(CommandError::Misaligned { offset, length, block_size })
+    }
+}
+
+impl Drop for Writing<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Ordering::AcqRel);
     }
 }
 

@@ -1,15 +1,16 @@
 //! Asking a logical unit what it is.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use iscsi_proto::scsi::{
     BlockLimits, Caching, Capacity, Cdb, Command as Scsi, DataError, DeviceId, Lun as LunNumber, MediumInfo, ModeData,
     ModeSense, Provisioning, Qualifier, ReadCapacity16, SenseKey, SupportedPages, UnitSerial,
 };
 
-use super::{Lun, Memory, Pages, Unit};
+use super::{Lun, Memory, Pages, Resets, Unit};
 use crate::core::{Command, CommandError};
-use crate::session::{Session, good, malformed};
+use crate::session::{Session, malformed};
 
 /// The most that one command moves unless the unit says less: enough to hide the round trip, little enough that others
 /// get their turn.
@@ -36,10 +37,10 @@ impl Lun {
         if let Some(limit) = pages.limits.map(|limits| limits.max_transfer).filter(|limit| *limit != 0) {
             max_blocks = max_blocks.min(limit);
         }
-        Ok(Self {
-            session,
-            unit: Arc::new(Unit { number, inquiry, capacity, pages, max_blocks, memory: Memory::default() }),
-        })
+        let (writes, resets) = (AtomicU64::new(0), Resets::default());
+        let memory = Memory::default();
+        let unit = Unit { number, inquiry, capacity, pages, max_blocks, memory, writes, resets };
+        Ok(Self { session, unit: Arc::new(unit) })
     }
 }
 
@@ -100,14 +101,7 @@ async fn read_page<T>(
 
 /// Waits until the unit takes commands, and takes the attentions that it has for a new session.
 async fn be_ready(session: &Session, lun: LunNumber) -> Result<(), CommandError> {
-    let mut retry = session.retry();
-    loop {
-        let command = Command::new(Scsi::TestUnitReady.encode());
-        match good(session.execute(lun, command).await?) {
-            Ok(_) => return Ok(()),
-            Err(error) => retry.wait(error).await?,
-        }
-    }
+    session.repeat(lun, |_| Command::new(Scsi::TestUnitReady.encode())).await.map(drop)
 }
 
 async fn read_capacity(session: &Session, lun: LunNumber) -> Result<Capacity, CommandError> {

@@ -1,17 +1,17 @@
-//! Commands that return nothing but their status, sent to one unit.
+//! Commands sent to one unit, one or several at a time.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use bytes::BytesMut;
 use iscsi_proto::scsi::{Cdb, Sense, SenseKey};
 
 use super::{Lun, Retry};
-use crate::core::{Command, CommandError, Payload};
+use crate::core::{Command, CommandError, Payload, Response};
 use crate::driver::mailbox::Pending;
-use crate::session::{failure, response};
 
 /// Parts of one transfer that are under way at a time.
-pub(super) const PARTS: usize = 8;
+const PARTS: usize = 8;
 
 /// The sense of a command that the unit does not know.
 pub(super) const UNKNOWN: (SenseKey, u8, u8) = Sense::INVALID_OPCODE.code();
@@ -22,7 +22,7 @@ const NO_FIELD: (SenseKey, u8, u8) = Sense::INVALID_FIELD.code();
 impl Lun {
     /// Sends a command with its data, if it has any; again where the unit says that it did not execute it, and nowhere else.
     pub(super) async fn send(&self, cdb: Cdb, payload: impl Into<Payload>) -> Result<(), CommandError> {
-        Part::start(self, cdb, payload.into()).finish(self).await
+        self.send_all([(cdb, payload.into())]).await
     }
 
     /// Sends commands as [`Lun::send`] does, several at a time, until all are done or one has failed.
@@ -31,56 +31,110 @@ impl Lun {
         commands: impl IntoIterator<Item = (Cdb, Payload)>,
     ) -> Result<(), CommandError> {
         let mut commands = commands.into_iter();
-        let mut parts: VecDeque<Part> = VecDeque::with_capacity(PARTS);
-        loop {
-            while parts.len() < PARTS
-                && let Some((cdb, payload)) = commands.next()
-            {
-                parts.push_back(Part::start(self, cdb, payload));
-            }
-            let Some(part) = parts.pop_front() else { return Ok(()) };
-            part.finish(self).await?;
-        }
+        let next = || {
+            let (cdb, payload) = commands.next()?;
+            Some(self.start(0, BytesMut::new(), move |_| command(cdb, &payload)))
+        };
+        self.run(next, drop).await.whole()
+    }
+
+    /// The same for commands that change what the unit holds: what was read ahead is out of date.
+    pub(super) async fn change(&self, commands: impl IntoIterator<Item = (Cdb, Payload)>) -> Result<(), CommandError> {
+        let _writing = self.begin_write();
+        self.send_all(commands).await
     }
 
     /// Sends a command that reads up to `length` bytes.
     pub(super) async fn read_data(&self, cdb: Cdb, length: usize) -> Result<BytesMut, CommandError> {
-        self.session.read_data_by(self.retry(), self.number(), cdb, length).await
+        let command = |mut buffer: BytesMut| {
+            buffer.resize(length, 0);
+            Command::read(cdb, buffer)
+        };
+        let pending = self.session.start(self.number(), command(BytesMut::new()));
+        Ok(self.session.insist(self.number(), pending, self.retry(), command).await?.data)
     }
 
-    /// The rules by which a command is sent again.
-    pub(super) fn retry(&self) -> Retry {
-        self.session.retry().relying(self.unit.memory.is_reserved())
-    }
-}
-
-/// One command, on its way.
-struct Part {
-    cdb: Cdb,
-    payload: Payload,
-    pending: Pending,
-}
-
-impl Part {
-    fn start(lun: &Lun, cdb: Cdb, payload: Payload) -> Self {
-        let pending = lun.session.start(lun.number(), command(cdb, &payload));
-        Self { cdb, payload, pending }
-    }
-
-    async fn finish(self, lun: &Lun) -> Result<(), CommandError> {
-        let Self { cdb, payload, pending } = self;
-        let mut answer = response(pending.await)?;
-        let mut retry: Option<Retry> = None;
-        while let Some(error) = failure(&answer) {
-            retry.get_or_insert_with(|| lun.retry()).wait(error).await?;
-            answer = lun.session.execute(lun.number(), command(cdb, &payload)).await?;
+    /// Keeps parts under way until all have ended, and gives their responses in turn. After an error no further part is
+    /// started, but those under way are waited for: nothing goes on behind the caller's back.
+    pub(super) async fn run<F>(&self, mut next: impl FnMut() -> Option<Part<F>>, mut take: impl FnMut(Response)) -> End
+    where
+        F: Fn(BytesMut) -> Command,
+    {
+        let mut end = End::default();
+        let mut parts = VecDeque::new();
+        loop {
+            while parts.len() < PARTS && end.error.is_none() {
+                let Some(part) = next() else { break };
+                parts.push_back(part);
+            }
+            let Some(part) = parts.pop_front() else { return end };
+            // What has failed as a whole is not worth a busy unit's time.
+            let retry = if end.error.is_none() { self.retry() } else { self.retry().within(Duration::ZERO) };
+            match part.finish(self, retry).await {
+                Ok(response) => {
+                    end.executed = true;
+                    if end.error.is_none() {
+                        take(response);
+                    }
+                }
+                Err(error) => end.fail(error),
+            }
         }
-        Ok(())
+    }
+
+    pub(super) fn start<F: Fn(BytesMut) -> Command>(&self, length: usize, buffer: BytesMut, command: F) -> Part<F> {
+        let pending = self.session.start(self.number(), command(buffer));
+        Part { command, length, pending }
     }
 }
 
 fn command(cdb: Cdb, payload: &Payload) -> Command {
     if payload.is_empty() { Command::new(cdb) } else { Command::write(cdb, payload.clone()) }
+}
+
+/// One command of a transfer, on its way.
+pub(super) struct Part<F> {
+    /// Makes the command; takes the buffer of a read, which comes back with every answer.
+    command: F,
+    /// Bytes that have to come.
+    length: usize,
+    pending: Pending,
+}
+
+impl<F: Fn(BytesMut) -> Command> Part<F> {
+    async fn finish(self, lun: &Lun, retry: Retry) -> Result<Response, CommandError> {
+        let Self { command, length: expected, pending } = self;
+        let response = lun.session.insist(lun.number(), pending, retry, command).await?;
+        let received = response.data.len();
+        if received == expected { Ok(response) } else { Err(CommandError::Short { expected, received }) }
+    }
+}
+
+/// How the parts of a transfer have ended.
+#[derive(Default)]
+pub(super) struct End {
+    /// The first error, in the order of the parts.
+    pub(super) error: Option<CommandError>,
+    /// Whether any part was executed, or may have been.
+    executed: bool,
+}
+
+impl End {
+    fn fail(&mut self, error: CommandError) {
+        self.executed |= !error.is_known_not_executed();
+        self.error.get_or_insert(error);
+    }
+
+    /// The end of a whole of which a part may have been executed although another one certainly was not.
+    fn whole(self) -> Result<(), CommandError> {
+        match self.error {
+            None => Ok(()),
+            Some(error) if self.executed && error.is_known_not_executed() => {
+                Err(CommandError::Partial { error: Box::new(error) })
+            }
+            Some(error) => Err(error),
+        }
+    }
 }
 
 /// Says in plain words that a unit does not know a command.

@@ -1,15 +1,12 @@
 //! Reading and writing.
 
-use std::collections::VecDeque;
-
 use bytes::{Bytes, BytesMut};
-use iscsi_proto::scsi::{Cdb, SyncCache, Transfer};
+use iscsi_proto::scsi::{SyncCache, Transfer};
 
-use super::send::{PARTS, UNKNOWN};
-use super::{Lun, Retry};
-use crate::core::{Command, CommandError, Payload, Response};
-use crate::driver::mailbox::Pending;
-use crate::session::{failure, response};
+use super::Lun;
+use super::retry::is_reset;
+use super::send::{Part, UNKNOWN};
+use crate::core::{Command, CommandError, Payload};
 
 /// How blocks are read or written, beside which ones.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -86,17 +83,14 @@ impl Lun {
         self.check_range(offset, buffer.len())?;
         let mut rest = (offset, buffer);
         let mut done = BytesMut::new();
-        let mut parts = VecDeque::new();
-        loop {
-            while parts.len() < PARTS && !rest.1.is_empty() {
-                let part = rest.1.split_to(rest.1.len().min(self.max_transfer()));
-                let at = rest.0;
-                rest.0 += part.len() as u64;
-                parts.push_back(ReadPart::start(self, at, part, options));
-            }
-            let Some(part) = parts.pop_front() else { return Ok(done) };
-            done.unsplit(part.finish(self).await?);
-        }
+        let next = || {
+            let part = rest.1.split_to(rest.1.len().min(self.max_transfer()));
+            let at = rest.0;
+            rest.0 += part.len() as u64;
+            (!part.is_empty()).then(|| self.start_read(at, part, options))
+        };
+        let end = self.run(next, |response| done.unsplit(response.data)).await;
+        end.error.map_or(Ok(done), Err)
     }
 
     /// Fills `buffer` from `offset` on, wherever it starts and ends. Costs one copy; [`Lun::read_into`] costs none.
@@ -113,7 +107,9 @@ impl Lun {
     /// Writes whole blocks at `offset`. Done means that the unit has answered GOOD to all of it; whether the data has
     /// left a volatile cache is for [`Lun::flush`].
     ///
-    /// After an error, any part of the range may hold old or new data.
+    /// After an error, any part of the range may hold old or new data, unless the error
+    /// [`is_known_not_executed`](CommandError::is_known_not_executed); it is so only if no part of the range was written.
+    /// Nothing is under way any more then.
     ///
     /// # Cancellation
     ///
@@ -143,7 +139,7 @@ impl Lun {
             let transfer = bits.transfer(self.block_range(at, part.len()));
             (transfer.encode_write(), part)
         });
-        self.send_all(commands).await?;
+        self.change(commands).await?;
         if options.fua && !known { self.flush().await } else { Ok(()) }
     }
 
@@ -185,17 +181,45 @@ impl Lun {
 
     /// Has the unit put everything that was written onto stable storage (SYNCHRONIZE CACHE).
     ///
+    /// If the unit reports, to this command or to one before it, that it was reset since the last flush, that is the
+    /// error: what it had in a volatile cache may be lost, and has to be written again. The next flush succeeds.
+    ///
     /// # Cancellation
     ///
     /// The flush takes place all the same.
     pub async fn flush(&self) -> Result<(), CommandError> {
+        let cached = self.has_write_cache() != Some(false);
         match self.send(SyncCache::ALL.encode(), Payload::default()).await {
             // A unit without a volatile cache need not know the command.
-            Err(CommandError::Sense(sense)) if sense.code() == UNKNOWN && self.has_write_cache() == Some(false) => {
-                Ok(())
+            Err(CommandError::Sense(sense)) if sense.code() == UNKNOWN && !cached => {}
+            Err(error) => {
+                if is_reset(&error) {
+                    // It is told now, so it need not be told by the next flush.
+                    self.unit.resets.take();
+                }
+                return Err(error);
             }
-            other => other,
+            Ok(()) => {}
         }
+        match self.unit.resets.take() {
+            Some(sense) if cached => Err(CommandError::Sense(sense)),
+            _ => Ok(()),
+        }
+    }
+
+    fn start_read(
+        &self,
+        offset: u64,
+        buffer: BytesMut,
+        options: TransferOptions,
+    ) -> Part<impl Fn(BytesMut) -> Command + use<>> {
+        let length = buffer.len();
+        let cdb = options.transfer(self.block_range(offset, length)).encode_read();
+        let command = move |mut buffer: BytesMut| {
+            buffer.resize(length, 0);
+            Command::read(cdb, buffer)
+        };
+        self.start(length, buffer, command)
     }
 
     /// Data for `offset` on, cut into parts that one command may move, each with the offset it goes to.
@@ -207,34 +231,5 @@ impl Lun {
     pub(super) fn block_range(&self, offset: u64, length: usize) -> (u64, u32) {
         let block = self.block_size();
         (offset / u64::from(block), (length / block as usize) as u32)
-    }
-}
-
-/// One command of a read, on its way.
-struct ReadPart {
-    cdb: Cdb,
-    length: usize,
-    pending: Pending,
-}
-
-impl ReadPart {
-    fn start(lun: &Lun, offset: u64, buffer: BytesMut, options: TransferOptions) -> Self {
-        let length = buffer.len();
-        let cdb = options.transfer(lun.block_range(offset, length)).encode_read();
-        Self { cdb, length, pending: lun.session.start(lun.number(), Command::read(cdb, buffer)) }
-    }
-
-    async fn finish(self, lun: &Lun) -> Result<BytesMut, CommandError> {
-        let Self { cdb, length, pending } = self;
-        let mut answer = response(pending.await)?;
-        let mut retry: Option<Retry> = None;
-        while let Some(error) = failure(&answer) {
-            retry.get_or_insert_with(|| lun.retry()).wait(error).await?;
-            let Response { mut data, .. } = answer;
-            data.resize(length, 0);
-            answer = lun.session.execute(lun.number(), Command::read(cdb, data)).await?;
-        }
-        let received = answer.data.len();
-        if received == length { Ok(answer.data) } else { Err(CommandError::Short { expected: length, received }) }
     }
 }

@@ -127,6 +127,12 @@ fn add_secrets(url: &mut IscsiUrl, file: Option<&Path>) -> Result<(), Failure> {
     if url.user.is_none() && file.is_some() {
         return Err(Failure::invalid("there is a secret file but no user: write it into the URL as iscsi://USER@HOST"));
     }
+    if url.user.is_some() && url.target_user.is_none() && theirs.is_some() {
+        let place = if file.is_some() { "line 2 of the secret file" } else { "RISCSI_TARGET_SECRET" };
+        return Err(Failure::invalid(format!(
+            "{place} holds a secret of the target, but without a target_user it would not have to prove itself: add ?target_user=NAME to the URL, or leave that secret out"
+        )));
+    }
     if url.user.is_some() && url.secret.is_none() {
         url.secret = parse(ours)?;
     }

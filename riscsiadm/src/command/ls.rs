@@ -2,7 +2,8 @@
 
 use iscsi_initiator::core::targets::DiscoveredTarget;
 use iscsi_initiator::{Lun, Session};
-use iscsi_proto::portal::{Portal, TargetAddress};
+use iscsi_proto::name::IscsiName;
+use iscsi_proto::portal::TargetAddress;
 use iscsi_proto::scsi::{Lun as LunNumber, Qualifier};
 
 use super::access::Access;
@@ -19,14 +20,15 @@ pub(super) async fn run(args: Ls) -> Result<(), Failure> {
         Some(name) => vec![DiscoveredTarget { name, addresses: vec![access.url.portal.clone().into()] }],
         None => access.discovery().send_targets(&access.url.portal).await?.targets,
     };
-    let one = access.url.target.is_some();
     let mut views = Vec::new();
+    let mut failures = Vec::new();
     for target in targets {
-        let view = look_at(&access, target).await;
-        if let (true, Err(failure)) = (one, &view.1) {
-            return Err(failure.clone());
-        }
-        views.push(view.0);
+        let (view, result) = look_at(&access, target).await;
+        failures.extend(result.err());
+        views.push(view);
+    }
+    if let (Some(_), Some(failure)) = (&access.url.target, failures.first()) {
+        return Err(failure.clone());
     }
     if views.is_empty() && !args.common.json {
         return Err(Failure::new(
@@ -34,15 +36,20 @@ pub(super) async fn run(args: Ls) -> Result<(), Failure> {
             format!("{} has no targets for this initiator", access.url.portal),
         ));
     }
-    print(&if args.common.json { json::targets(&views) } else { table::targets(&views) })
+    print(&if args.common.json { json::targets(&views) } else { table::targets(&views) })?;
+    match failures.into_iter().next() {
+        Some(failure) if views.iter().all(|view| view.error.is_some()) => {
+            Err(failure.during("no target could be looked at"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// A target with its logical units, or with the reason why they cannot be told.
 async fn look_at(access: &Access, target: DiscoveredTarget) -> (TargetView, Result<(), Failure>) {
     let DiscoveredTarget { name, addresses } = target;
-    let asked = &access.url.portal;
     let result = async {
-        let session = access.log_in(name.clone(), places(&addresses, asked)).await?;
+        let session = enter(access, &name, &addresses).await?;
         within(session.clone(), devices(&session)).await
     };
     let (luns, result) = match result.await {
@@ -53,10 +60,19 @@ async fn look_at(access: &Access, target: DiscoveredTarget) -> (TargetView, Resu
     (TargetView { name, portals: addresses, luns, error }, result)
 }
 
-/// Where to log in: the portal that was asked first, since that is known to answer.
-fn places(addresses: &[TargetAddress], asked: &Portal) -> Vec<Portal> {
-    let others = addresses.iter().map(|address| &address.portal).filter(|portal| *portal != asked);
-    std::iter::once(asked).chain(others).cloned().collect()
+/// Logs in at the portal that was asked, which is known to answer, or at one of the others.
+async fn enter(access: &Access, name: &IscsiName, addresses: &[TargetAddress]) -> Result<Session, Failure> {
+    let asked = &access.url.portal;
+    let listed = || addresses.iter().map(|address| &address.portal);
+    let others = listed().filter(|portal| *portal != asked).cloned();
+    if addresses.is_empty() || listed().any(|portal| portal == asked) {
+        return access.log_in(name.clone(), std::iter::once(asked.clone()).chain(others)).await;
+    }
+    // The target does not say that it is here: a refusal is no last word.
+    match access.log_in(name.clone(), [asked.clone()]).await {
+        Ok(session) => Ok(session),
+        Err(_) => access.log_in(name.clone(), others).await,
+    }
 }
 
 async fn devices(session: &Session) -> Result<Vec<DeviceView>, Failure> {

@@ -77,28 +77,43 @@ async fn talk(command: Command) -> Result<Exit, Failure> {
 }
 
 /// Runs `work` until Ctrl-C or SIGTERM. What it holds is dropped then, sessions included, which log out.
-async fn until_interrupted<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+///
+/// It runs in a task of its own: whatever it is stuck in, the signals are heard.
+async fn until_interrupted<T: Send + 'static>(
+    work: impl Future<Output = Result<T, Failure>> + Send + 'static,
+) -> Result<T, Failure> {
     let mut terminated = signal(SignalKind::terminate())?;
     let mut interrupted = signal(SignalKind::interrupt())?;
+    let mut task = tokio::spawn(work);
     tokio::select! {
-        result = work => return result,
+        result = &mut task => return result.map_err(|error| Failure::new(Exit::Internal, error))?,
         _ = interrupted.recv() => {}
         _ = terminated.recv() => {}
     }
-    // The sessions that were dropped say goodbye in the background.
+    task.abort();
+    // The sessions that are dropped say goodbye in the background.
     tokio::time::sleep(FAREWELL).await;
     Err(Failure::new(Exit::Failure, "interrupted"))
 }
 
-/// Runs `work` in a session, and logs out however it ended.
+/// Runs `work`, which may block, on a thread that nobody waits for once this future is dropped.
+async fn aside<T: Send + 'static>(work: impl FnOnce() -> Result<T, Failure> + Send + 'static) -> Result<T, Failure> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| Failure::new(Exit::Internal, error))?
+}
+
+/// Runs `work` in a session, and logs out however it ended. After a success the logout has all the time that any request
+/// has; after a failure nobody wants to wait for it.
 async fn within<T>(session: Session, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
-    let result = work.await;
-    let logout = timeout(GOODBYE, session.logout()).await;
-    let value = result?;
-    match logout {
-        Ok(Ok(())) => Ok(value),
-        Ok(Err(error)) => Err(Failure::from(error).during("everything was done, but the logout failed")),
-        Err(_) => Err(Failure::new(Exit::Logout, "everything was done, but the target did not answer the logout")),
+    match work.await {
+        Ok(value) => match session.logout().await {
+            Ok(()) => Ok(value),
+            Err(error) => Err(Failure::new(Exit::Logout, error).during("everything was done, but the logout failed")),
+        },
+        Err(failure) => {
+            // What went wrong before is what counts.
+            let _ = timeout(GOODBYE, session.logout()).await;
+            Err(failure)
+        }
     }
 }
 

@@ -2,16 +2,16 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use iscsi_initiator::Lun;
 use iscsi_initiator::core::CommandError;
-use tokio::task::JoinHandle;
 
 use super::access::Access;
 use super::progress::{Outcome, Progress};
-use super::within;
+use super::{aside, within};
 use crate::cli::command::Read;
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -25,9 +25,9 @@ pub(super) async fn run(args: Read) -> Result<(), Failure> {
     let outcome = within(session.clone(), async {
         let lun = access.open(&session).await?;
         let length = check(&lun, args.offset, args.length)?;
-        let mut output = Output::open(&args.output)?;
-        let outcome = copy(&lun, args.offset, length, &mut output).await?;
-        output.keep()?;
+        let mut output = Output::open(args.output).await?;
+        let outcome = copy(&lun, args.offset, length, &output).await?;
+        output.keep().await?;
         Ok(outcome)
     })
     .await?;
@@ -44,61 +44,77 @@ fn check(lun: &Lun, offset: u64, length: Option<u64>) -> Result<u64, Failure> {
     Ok(length)
 }
 
-async fn copy(lun: &Lun, offset: u64, length: u64, output: &mut Output) -> Result<Outcome, Failure> {
+async fn copy(lun: &Lun, offset: u64, length: u64, output: &Output) -> Result<Outcome, Failure> {
     let mut progress = Progress::new(Some(length));
-    let mut next = (offset, length);
-    let mut piece = start(lun, &mut next);
-    while let Some(reading) = piece {
-        let data = reading.await.map_err(|error| Failure::new(Exit::Internal, error))??;
-        piece = start(lun, &mut next);
-        // Writing blocks this thread of the runtime; the connection and the next piece are on others.
-        tokio::task::block_in_place(|| output.write(&data))?;
-        progress.add(data.len());
+    let end = offset + length;
+    let (mut at, mut data) = piece(lun, offset, end).await?;
+    while !data.is_empty() {
+        let count = data.len();
+        let (next, ()) = tokio::try_join!(piece(lun, at, end), output.write(data))?;
+        progress.add(count);
+        (at, data) = next;
     }
     Ok(progress.finish("read", offset))
 }
 
-type Piece = JoinHandle<Result<Bytes, CommandError>>;
-
-/// Starts to read the next piece, if there is one.
-fn start(lun: &Lun, next: &mut (u64, u64)) -> Option<Piece> {
-    let (offset, left) = *next;
-    // Pieces end at multiples of their length, so that all but the first start on a block.
-    let length = (PIECE - offset % PIECE).min(left);
-    *next = (offset + length, left - length);
-    let lun = lun.clone();
-    (length != 0).then(|| tokio::spawn(async move { lun.read_at(offset, length as usize).await }))
+/// Reads the piece that starts at `at`, and tells where it ends; empty at `end`. Pieces end at multiples of their length,
+/// so that all but the first start on a block.
+async fn piece(lun: &Lun, at: u64, end: u64) -> Result<(u64, Bytes), Failure> {
+    let length = (PIECE - at % PIECE).min(end - at);
+    if length == 0 {
+        return Ok((at, Bytes::new()));
+    }
+    Ok((at + length, lun.read_at(at, length as usize).await?))
 }
 
-/// Where the bytes go. A file that was made for them is taken away again unless it is kept.
+/// Where the bytes go. It is opened and written aside: a pipe may keep a writer waiting for ever. A file that was made
+/// for them is taken away again unless it is kept.
 struct Output {
-    sink: Box<dyn Write + Send>,
+    sink: Arc<Mutex<Box<dyn Write + Send>>>,
     made: Option<PathBuf>,
 }
 
 impl Output {
-    fn open(path: &Path) -> Result<Self, Failure> {
+    async fn open(path: PathBuf) -> Result<Self, Failure> {
         if path.as_os_str() == "-" {
-            return Ok(Self { sink: Box::new(io::stdout()), made: None });
+            return Ok(Self::new(io::stdout(), None));
         }
-        let failure = |error| Failure::new(Exit::Failure, format!("cannot write {}: {error}", path.display()));
-        match OpenOptions::new().write(true).create_new(true).open(path) {
-            Ok(file) => Ok(Self { sink: Box::new(file), made: Some(path.to_owned()) }),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                let file = File::create(path).map_err(failure)?;
-                Ok(Self { sink: Box::new(file), made: None })
+        aside(move || {
+            let failure = |error| Failure::new(Exit::Failure, format!("cannot write {}: {error}", path.display()));
+            match OpenOptions::new().write(true).create_new(true).open(&path) {
+                Ok(file) => Ok(Self::new(file, Some(path))),
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                    Ok(Self::new(File::create(&path).map_err(failure)?, None))
+                }
+                Err(error) => Err(failure(error)),
             }
-            Err(error) => Err(failure(error)),
-        }
+        })
+        .await
     }
 
-    fn write(&mut self, data: &[u8]) -> Result<(), Failure> {
-        self.sink.write_all(data).map_err(|error| Failure::from(error).during("cannot write the data"))
+    fn new(sink: impl Write + Send + 'static, made: Option<PathBuf>) -> Self {
+        Self { sink: Arc::new(Mutex::new(Box::new(sink))), made }
     }
 
-    fn keep(&mut self) -> Result<(), Failure> {
+    async fn write(&self, data: Bytes) -> Result<(), Failure> {
+        self.with_sink(move |sink| sink.write_all(&data)).await
+    }
+
+    async fn keep(&mut self) -> Result<(), Failure> {
         self.made = None;
-        self.sink.flush().map_err(|error| Failure::from(error).during("cannot write the data"))
+        self.with_sink(Write::flush).await
+    }
+
+    async fn with_sink(
+        &self,
+        work: impl FnOnce(&mut Box<dyn Write + Send>) -> io::Result<()> + Send + 'static,
+    ) -> Result<(), Failure> {
+        let sink = Arc::clone(&self.sink);
+        aside(move || {
+            let done = work(&mut sink.lock().unwrap_or_else(PoisonError::into_inner));
+            done.map_err(|error| Failure::from(error).during("cannot write the data"))
+        })
+        .await
     }
 }
 

@@ -2,7 +2,8 @@
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::path::Path;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use iscsi_initiator::Lun;
@@ -10,7 +11,7 @@ use iscsi_initiator::core::CommandError;
 
 use super::access::Access;
 use super::progress::{Outcome, Progress};
-use super::within;
+use super::{aside, within};
 use crate::cli::command::Write;
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -20,12 +21,12 @@ const PIECE: u64 = 8 << 20;
 
 pub(super) async fn run(args: Write) -> Result<(), Failure> {
     let access = Access::to(&args.url, &args.common)?;
-    let mut input = Input::open(&args.input)?;
+    let input = Input::open(args.input).await?;
     let session = access.session().await?;
     let outcome = within(session.clone(), async {
         let lun = access.open(&session).await?;
         check(&lun, args.offset, input.length)?;
-        let outcome = copy(&lun, args.offset, &mut input).await?;
+        let outcome = copy(&lun, args.offset, &input).await?;
         lun.flush().await.map_err(|error| Failure::from(error).during("the data was written but not flushed"))?;
         Ok(outcome)
     })
@@ -45,53 +46,58 @@ fn check(lun: &Lun, offset: u64, length: Option<u64>) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn copy(lun: &Lun, offset: u64, input: &mut Input) -> Result<Outcome, Failure> {
+async fn copy(lun: &Lun, offset: u64, input: &Input) -> Result<Outcome, Failure> {
     let mut progress = Progress::new(input.length);
     let mut at = offset;
-    let mut piece = input.piece(at)?;
+    let mut piece = input.piece(at).await?;
     while !piece.is_empty() {
-        let (lun, data, to) = (lun.clone(), piece.clone(), at);
-        let writing = tokio::spawn(async move { lun.write_unaligned_at(to, data).await });
-        at += piece.len() as u64;
-        // Reading blocks this thread of the runtime; the connection is on another.
-        let next = tokio::task::block_in_place(|| input.piece(at));
-        writing.await.map_err(|error| Failure::new(Exit::Internal, error))??;
+        let end = at + piece.len() as u64;
+        let writing = async { Ok::<(), Failure>(lun.write_unaligned_at(at, piece.clone()).await?) };
+        // A write that fails does not wait for input; input that fails lets the write end first.
+        let ((), next) = tokio::try_join!(writing, async { Ok(input.piece(end).await) })?;
         progress.add(piece.len());
-        piece = next?;
+        (at, piece) = (end, next?);
     }
     Ok(progress.finish("written", offset))
 }
 
-/// Where the bytes come from.
+/// Where the bytes come from. It is opened and read aside: a pipe may keep a reader waiting for ever.
 struct Input {
-    source: Box<dyn Read + Send>,
+    source: Arc<Mutex<Box<dyn Read + Send>>>,
     /// How many there are, if that is known before they have been read.
     length: Option<u64>,
 }
 
 impl Input {
-    fn open(path: &Path) -> Result<Self, Failure> {
+    async fn open(path: PathBuf) -> Result<Self, Failure> {
         if path.as_os_str() == "-" {
-            return Ok(Self { source: Box::new(io::stdin()), length: None });
+            return Ok(Self::new(io::stdin(), None));
         }
-        let open = || {
-            let file = File::open(path)?;
-            let metadata = file.metadata()?;
-            Ok((file, metadata))
-        };
-        let (file, metadata) = open().map_err(|error: io::Error| {
-            Failure::new(Exit::Failure, format!("cannot read {}: {error}", path.display()))
-        })?;
-        let length = metadata.is_file().then_some(metadata.len());
-        Ok(Self { source: Box::new(file), length })
+        aside(move || {
+            let failure =
+                |error: io::Error| Failure::new(Exit::Failure, format!("cannot read {}: {error}", path.display()));
+            let file = File::open(&path).map_err(failure)?;
+            let metadata = file.metadata().map_err(failure)?;
+            Ok(Self::new(file, metadata.is_file().then_some(metadata.len())))
+        })
+        .await
+    }
+
+    fn new(source: impl Read + Send + 'static, length: Option<u64>) -> Self {
+        Self { source: Arc::new(Mutex::new(Box::new(source))), length }
     }
 
     /// The next piece, for offset `at`; empty at the end. Pieces end at multiples of their length, so that all but the
     /// first start on a block.
-    fn piece(&mut self, at: u64) -> Result<Bytes, Failure> {
-        let mut piece = Vec::new();
-        let read = self.source.by_ref().take(PIECE - at % PIECE).read_to_end(&mut piece);
-        read.map_err(|error| Failure::from(error).during("cannot read the data"))?;
-        Ok(piece.into())
+    async fn piece(&self, at: u64) -> Result<Bytes, Failure> {
+        let source = Arc::clone(&self.source);
+        aside(move || {
+            let mut source = source.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut piece = Vec::new();
+            let read = source.by_ref().take(PIECE - at % PIECE).read_to_end(&mut piece);
+            read.map_err(|error| Failure::from(error).during("cannot read the data"))?;
+            Ok(piece.into())
+        })
+        .await
     }
 }

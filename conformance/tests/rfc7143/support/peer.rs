@@ -131,11 +131,25 @@ impl Peer {
     /// Says a PDU whose header may hold anything; only its lengths are put right.
     pub(crate) async fn say_header(&mut self, header: Header, data: &[u8]) {
         let mut wire = BytesMut::new();
-        encode_frame(header, &[], data, self.digests.0, self.digests.1, &mut wire);
+        self.tell(header, data, &mut wire);
+        self.say_bytes(&wire).await;
+    }
+
+    /// Says PDUs without data that arrive in one piece.
+    pub(crate) async fn say_together<P: Into<Pdu>>(&mut self, pdus: impl IntoIterator<Item = P>) {
+        let mut wire = BytesMut::new();
+        for pdu in pdus {
+            self.tell(pdu.into().encode(), &[], &mut wire);
+        }
+        self.say_bytes(&wire).await;
+    }
+
+    /// Appends a PDU to what is to be said, and tells the checker.
+    fn tell(&mut self, header: Header, data: &[u8], wire: &mut BytesMut) {
+        encode_frame(header, &[], data, self.digests.0, self.digests.1, wire);
         if let Some(trace) = &mut self.trace {
             trace.said(&header.with_data_len(data.len() as u32), data);
         }
-        self.say_bytes(&wire).await;
     }
 
     /// From now on nothing is checked: what is said by [`Peer::say_bytes`] may be anything.
