@@ -5,6 +5,7 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail as tests do")]
 
+mod chap;
 mod control;
 mod data;
 mod login;
@@ -87,10 +88,12 @@ fn limits() -> Limits {
 }
 
 fn node(limits: Limits) -> Arc<Node> {
-    let target = Target {
-        unit_attention: false,
-        ..Target::new(name(DISK)).lun(LunConfig::memory((BLOCKS * BLOCK) as u64)).limits(limits)
-    };
+    let target = Target::new(name(DISK)).lun(LunConfig::memory((BLOCKS * BLOCK) as u64)).limits(limits);
+    start(target)
+}
+
+fn start(target: Target) -> Arc<Node> {
+    let target = Target { unit_attention: false, ..target };
     Arc::new(Node::new(TargetConfig { targets: vec![target], ..TargetConfig::default() }).unwrap())
 }
 
