@@ -46,7 +46,8 @@ pub struct Connection<IO> {
     io: Line<IO>,
     core: Core,
     mailbox: Arc<Mailbox>,
-    events: broadcast::Sender<Event>,
+    /// Until the end.
+    events: Option<broadcast::Sender<Event>>,
     staging: Staging,
     staging_limit: usize,
     clock: Clock,
@@ -80,7 +81,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
             io,
             core,
             mailbox,
-            events,
+            events: Some(events),
             staging,
             staging_limit: max_data as usize + OVERHEAD,
             clock,
@@ -199,7 +200,7 @@ impl<IO> Connection<IO> {
         while let Some(event) = self.core.take_event() {
             tracing::info!(?event);
             // Nobody has to listen.
-            let _ = self.events.send(event);
+            let _ = self.events.as_ref().map(|events| events.send(event));
         }
         self.core.take_done(&mut self.done);
         self.mailbox.deliver(&mut self.done, &mut self.wakers);
@@ -215,6 +216,7 @@ impl<IO> Connection<IO> {
             hand_over(&mut self.core, message, now);
         }
         self.deliver();
+        self.events = None;
     }
 }
 
