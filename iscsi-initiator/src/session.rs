@@ -30,7 +30,7 @@ pub struct Session(Arc<Handle>);
 /// What all handles share; the last one to go says goodbye.
 struct Handle {
     mailbox: Arc<Mailbox>,
-    /// The connection holds the sender, so that listeners see the end when it does.
+    /// The sender itself is the connection's, so that the events end with it.
     events: broadcast::WeakSender<Event>,
     info: Info,
     /// How long a busy unit is waited for.
@@ -79,11 +79,11 @@ const INQUIRY: u16 = 255;
 impl Session {
     pub(crate) fn new(
         mailbox: Arc<Mailbox>,
-        events: broadcast::WeakSender<Event>,
+        events: &broadcast::Sender<Event>,
         info: Info,
         patience: Duration,
     ) -> Self {
-        Self(Arc::new(Handle { mailbox, events, info, patience }))
+        Self(Arc::new(Handle { mailbox, events: events.downgrade(), info, patience }))
     }
 
     /// What is known of the session since login.
@@ -98,8 +98,8 @@ impl Session {
 
     /// Events from now on; none if the session is over.
     pub fn events(&self) -> Events {
-        let over = || broadcast::channel(1).1;
-        Events(self.0.events.upgrade().map_or_else(over, |events| events.subscribe()))
+        // After the end there are none.
+        Events(self.0.events.upgrade().unwrap_or_else(|| broadcast::Sender::new(1)).subscribe())
     }
 
     /// Sends a command and waits for its status, whatever that is. [`good`] makes an error of a bad one.
@@ -187,10 +187,8 @@ impl Session {
     }
 
     async fn task(&self, function: TaskFunction, lun: LunNumber) -> Result<TaskResult, CommandError> {
-        match self.0.mailbox.submit(Request::Task { function, lun }).await? {
-            Finished::Task(result) => Ok(result),
-            _ => Err(CommandError::Invalid("another request was answered")),
-        }
+        let request = Request::Task { function, lun };
+        self.ask(request, |finished| if let Finished::Task(result) = finished { Some(result) } else { None }).await
     }
 
     /// Asks the target for a sign of life (NOP-Out).
@@ -204,29 +202,36 @@ impl Session {
     ///
     /// The exchange goes on to its end, unseen.
     pub async fn text(&self, request: Vec<u8>) -> Result<Vec<u8>, CommandError> {
-        match self.0.mailbox.submit(Request::Text(request)).await? {
-            Finished::Text(answer) => Ok(answer),
-            _ => Err(CommandError::Invalid("another request was answered")),
-        }
+        let request = Request::Text(request);
+        self.ask(request, |finished| if let Finished::Text(answer) = finished { Some(answer) } else { None }).await
     }
 
     /// What went over the wire since login.
     pub async fn stats(&self) -> Result<Stats, CommandError> {
-        match self.0.mailbox.submit(Request::Stats).await? {
-            Finished::Stats(stats) => Ok(*stats),
-            _ => Err(CommandError::Invalid("another request was answered")),
-        }
+        self.ask(Request::Stats, |finished| if let Finished::Stats(stats) = finished { Some(*stats) } else { None })
+            .await
     }
 
-    /// Logs out. Commands that have not ended by then end with an error; wait for them first.
+    async fn ask<T>(&self, request: Request, take: fn(Finished) -> Option<T>) -> Result<T, CommandError> {
+        answer(self.0.mailbox.submit(request).await, take)
+    }
+
+    /// Logs out, and returns when the session is over. Commands that have not ended by then end with an error; wait for
+    /// them first. If a logout is under way already, this waits for that one.
     ///
     /// # Cancellation
     ///
     /// The logout takes place all the same.
     pub async fn logout(&self) -> Result<(), CommandError> {
+        let mut events = self.events();
         match self.0.mailbox.submit(Request::Logout).await {
-            Ok(_) | Err(CommandError::Closed { error: ConnectionError::LoggedOut, .. }) => Ok(()),
-            Err(error) => Err(error),
+            Ok(_) | Err(CommandError::Closed { error: ConnectionError::LoggedOut, .. }) => {}
+            Err(error) => return Err(error),
+        }
+        while events.next().await.is_some() {}
+        match self.closed() {
+            None | Some(ConnectionError::LoggedOut) => Ok(()),
+            Some(error) => Err(CommandError::Closed { error, sent: true }),
         }
     }
 
@@ -314,10 +319,11 @@ impl Events {
 
 /// The response of a SCSI command.
 pub(crate) fn response(completion: Result<Finished, CommandError>) -> Result<Response, CommandError> {
-    match completion? {
-        Finished::Scsi(response) => Ok(response),
-        _ => Err(CommandError::Invalid("another request was answered")),
-    }
+    answer(completion, |finished| if let Finished::Scsi(response) = finished { Some(response) } else { None })
+}
+
+fn answer<T>(completion: Result<Finished, CommandError>, take: fn(Finished) -> Option<T>) -> Result<T, CommandError> {
+    take(completion?).ok_or(CommandError::Invalid("another request was answered"))
 }
 
 /// Makes an error of a response whose status does not say that the command did what it should. A recovered error does.
