@@ -24,13 +24,15 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::ops::Range;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use iscsi_proto::portal::Portal;
 use iscsi_proto::scsi::{Lun as LunNumber, PortGroups, ReservationType};
 use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::runtime::{self, Runtime};
+use tokio::runtime::{self, Handle, Runtime};
+use tokio::time::timeout;
 
 use crate::builder::Builder;
 use crate::core::command::{Command, Response};
@@ -41,7 +43,13 @@ use crate::error::ConnectError;
 use crate::io::Cursor;
 use crate::lun::{Extent, TransferOptions, ZeroOptions};
 
+/// How long a session that is dropped may take to log out.
+const GOODBYE: Duration = Duration::from_secs(1);
+
 /// A session whose calls block. Clones are handles of one session.
+///
+/// When the last handle is dropped, logical units included, the session is logged out, which may take a second. Call
+/// [`Session::logout`] to know how that went.
 #[derive(Clone, Debug)]
 pub struct Session {
     session: crate::Session,
@@ -71,13 +79,30 @@ impl Engine {
     }
 }
 
+impl Drop for Engine {
+    /// The last handle of the session has gone, and has left word to log out.
+    fn drop(&mut self) {
+        let connection = self.connection.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(connection) = connection
+            && Handle::try_current().is_err()
+        {
+            // How it went is for `Session::logout` to tell.
+            let _ = self.runtime.block_on(async { timeout(GOODBYE, connection).await });
+        }
+    }
+}
+
 fn new_runtime() -> Result<Runtime, ConnectError> {
     runtime::Builder::new_current_thread().enable_all().build().map_err(ConnectError::Io)
 }
 
 /// Asks `portal` which targets it knows. See [`Discovery::send_targets`](crate::Discovery::send_targets).
 pub fn send_targets(discovery: &crate::Discovery, portal: &Portal) -> Result<Targets, ConnectError> {
-    new_runtime()?.block_on(discovery.send_targets(portal))
+    let runtime = new_runtime()?;
+    let result = runtime.block_on(discovery.send_targets(portal));
+    // Name resolution that has been given up goes on in a thread, which nobody waits for.
+    runtime.shutdown_background();
+    result
 }
 
 impl Session {
@@ -86,9 +111,17 @@ impl Session {
     /// Panics if it is called from within an async runtime, as all calls here do.
     pub fn connect(builder: Builder) -> Result<Self, ConnectError> {
         let runtime = new_runtime()?;
-        let (session, connection) = runtime.block_on(builder.connect_unspawned())?;
-        let connection = Mutex::new(Some(Box::pin(connection)));
-        Ok(Self { session, engine: Arc::new(Engine { runtime, connection }) })
+        match runtime.block_on(builder.connect_unspawned()) {
+            Ok((session, connection)) => {
+                let connection = Mutex::new(Some(Box::pin(connection)));
+                Ok(Self { session, engine: Arc::new(Engine { runtime, connection }) })
+            }
+            Err(error) => {
+                // As for discovery.
+                runtime.shutdown_background();
+                Err(error)
+            }
+        }
     }
 
     /// What is known of the session since login.

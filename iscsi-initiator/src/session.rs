@@ -187,10 +187,8 @@ impl Session {
     }
 
     async fn task(&self, function: TaskFunction, lun: LunNumber) -> Result<TaskResult, CommandError> {
-        match self.0.mailbox.submit(Request::Task { function, lun }).await? {
-            Finished::Task(result) => Ok(result),
-            _ => Err(CommandError::Invalid("another request was answered")),
-        }
+        let request = Request::Task { function, lun };
+        self.ask(request, |finished| if let Finished::Task(result) = finished { Some(result) } else { None }).await
     }
 
     /// Asks the target for a sign of life (NOP-Out).
@@ -204,29 +202,36 @@ impl Session {
     ///
     /// The exchange goes on to its end, unseen.
     pub async fn text(&self, request: Vec<u8>) -> Result<Vec<u8>, CommandError> {
-        match self.0.mailbox.submit(Request::Text(request)).await? {
-            Finished::Text(answer) => Ok(answer),
-            _ => Err(CommandError::Invalid("another request was answered")),
-        }
+        let request = Request::Text(request);
+        self.ask(request, |finished| if let Finished::Text(answer) = finished { Some(answer) } else { None }).await
     }
 
     /// What went over the wire since login.
     pub async fn stats(&self) -> Result<Stats, CommandError> {
-        match self.0.mailbox.submit(Request::Stats).await? {
-            Finished::Stats(stats) => Ok(*stats),
-            _ => Err(CommandError::Invalid("another request was answered")),
-        }
+        self.ask(Request::Stats, |finished| if let Finished::Stats(stats) = finished { Some(*stats) } else { None })
+            .await
     }
 
-    /// Logs out. Commands that have not ended by then end with an error; wait for them first.
+    async fn ask<T>(&self, request: Request, take: fn(Finished) -> Option<T>) -> Result<T, CommandError> {
+        answer(self.0.mailbox.submit(request).await, take)
+    }
+
+    /// Logs out, and returns when the session is over. Commands that have not ended by then end with an error; wait for
+    /// them first. If a logout is under way already, this waits for that one.
     ///
     /// # Cancellation
     ///
     /// The logout takes place all the same.
     pub async fn logout(&self) -> Result<(), CommandError> {
+        let mut events = self.events();
         match self.0.mailbox.submit(Request::Logout).await {
-            Ok(_) | Err(CommandError::Closed { error: ConnectionError::LoggedOut, .. }) => Ok(()),
-            Err(error) => Err(error),
+            Ok(_) | Err(CommandError::Closed { error: ConnectionError::LoggedOut, .. }) => {}
+            Err(error) => return Err(error),
+        }
+        while events.next().await.is_some() {}
+        match self.closed() {
+            None | Some(ConnectionError::LoggedOut) => Ok(()),
+            Some(error) => Err(CommandError::Closed { error, sent: true }),
         }
     }
 
@@ -237,11 +242,23 @@ impl Session {
 
     /// Sends a command that reads up to `length` bytes, again where that is safe and may help.
     pub(crate) async fn read_data(&self, lun: LunNumber, cdb: Cdb, length: usize) -> Result<BytesMut, CommandError> {
+        self.read_data_by(self.retry(), lun, cdb, length).await
+    }
+
+    /// The same by rules of the caller's.
+    pub(crate) async fn read_data_by(
+        &self,
+        retry: Retry,
+        lun: LunNumber,
+        cdb: Cdb,
+        length: usize,
+    ) -> Result<BytesMut, CommandError> {
         let command = |mut buffer: BytesMut| {
             buffer.resize(length, 0);
             Command::read(cdb, buffer)
         };
-        Ok(self.repeat(lun, command).await?.data)
+        let pending = self.start(lun, command(BytesMut::new()));
+        Ok(self.insist(lun, pending, retry, command).await?.data)
     }
 
     /// Sends what `command` makes, again where that is safe and may help, until it does what it should.
@@ -302,10 +319,11 @@ impl Events {
 
 /// The response of a SCSI command.
 pub(crate) fn response(completion: Result<Finished, CommandError>) -> Result<Response, CommandError> {
-    match completion? {
-        Finished::Scsi(response) => Ok(response),
-        _ => Err(CommandError::Invalid("another request was answered")),
-    }
+    answer(completion, |finished| if let Finished::Scsi(response) = finished { Some(response) } else { None })
+}
+
+fn answer<T>(completion: Result<Finished, CommandError>, take: fn(Finished) -> Option<T>) -> Result<T, CommandError> {
+    take(completion?).ok_or(CommandError::Invalid("another request was answered"))
 }
 
 /// Makes an error of a response whose status does not say that the command did what it should. A recovered error does.

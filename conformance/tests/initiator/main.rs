@@ -5,6 +5,7 @@
 mod cancel;
 mod cursor;
 mod deadlines;
+mod goodbye;
 mod parts;
 mod peer;
 mod skins;

@@ -19,6 +19,8 @@ use super::{DISK, initiator, name};
 pub(crate) const BLOCK: usize = 512;
 /// Bytes that one command moves at most.
 pub(crate) const PART: usize = 1 << 20;
+/// How long the peer thinks about a logout.
+const PAUSE: Duration = Duration::from_millis(100);
 /// Operation codes of the commands that a test answers.
 pub(crate) const WRITE: u8 = 0x2a;
 pub(crate) const READ: u8 = 0x28;
@@ -237,6 +239,7 @@ impl<F: FnMut(&ScsiCommand) -> Answer> Peer<F> {
     }
 
     async fn log_out(&mut self, request: &LogoutRequest) -> bool {
+        tokio::time::sleep(PAUSE).await;
         let numbering = self.numbering();
         let (result, itt) = (LogoutResult::Closed, request.itt);
         self.say(LogoutResponse { result, itt, numbering, time2wait: 0, time2retain: 0 }, &[]).await

@@ -21,6 +21,8 @@ pub(super) enum Trick {
     Refuse,
     /// The first one's status comes back as another, once it has been executed.
     Answer(u8),
+    /// The first one's response comes back with these flags and this residual count.
+    Residual(u8, u32),
 }
 
 /// What has been seen, and what is to be done.
@@ -95,15 +97,18 @@ impl Wire {
                 match self.trick {
                     _ if pdu[32] != self.opcode => {}
                     Trick::Refuse => pdu[32] = NOBODYS,
-                    Trick::Answer(_) if self.tag.is_none() => self.tag = Some(tag),
-                    Trick::Answer(_) => {}
+                    _ if self.tag.is_none() => self.tag = Some(tag),
+                    _ => {}
                 }
             }
-            SCSI_RESPONSE if self.tag == Some(tag) => {
-                if let Trick::Answer(status) = self.trick {
-                    pdu[3] = status;
+            SCSI_RESPONSE if self.tag == Some(tag) => match self.trick {
+                Trick::Refuse => {}
+                Trick::Answer(status) => pdu[3] = status,
+                Trick::Residual(flags, count) => {
+                    pdu[1] |= flags;
+                    pdu[44..48].copy_from_slice(&count.to_be_bytes());
                 }
-            }
+            },
             _ => {}
         }
     }

@@ -102,3 +102,17 @@ async fn a_reservation_is_told_by_its_commands() {
     lun.release(1, KIND).await.unwrap();
     assert_eq!(proxy.count(RESERVE_OUT), 4, "register, reserve, release, unregister");
 }
+
+/// a write that the target says it did not take whole is not done, although the status is GOOD.
+#[tokio::test]
+async fn a_write_that_was_not_taken_whole_is_not_done() {
+    const OVERFLOW: u8 = 0x04;
+    const UNDERFLOW: u8 = 0x02;
+    for (flags, count, taken) in [(UNDERFLOW, 512, 4096 - 512), (UNDERFLOW, 4096, 0), (OVERFLOW, 512, 0)] {
+        let (_server, _proxy, lun) = open_by(WRITE, Trick::Residual(flags, count)).await;
+        let error = lun.write_at(0, CONTENT[..4096].to_vec()).await.unwrap_err();
+        assert!(matches!(error, CommandError::Short { expected: 4096, received } if received == taken), "{error}");
+        assert!(!error.is_known_not_executed());
+        lun.write_at(0, CONTENT[..4096].to_vec()).await.unwrap();
+    }
+}

@@ -167,11 +167,6 @@ impl Lun {
         self.unit.max_blocks as usize * self.block_size() as usize
     }
 
-    /// The rules by which a command on this unit is sent again.
-    fn retry(&self) -> Retry {
-        self.session.retry().noting(&self.unit.resets).relying(self.unit.memory.is_reserved())
-    }
-
     /// A number that changes whenever this unit is written by this handle or a clone.
     pub(crate) fn version(&self) -> u64 {
         self.unit.writes.load(Ordering::Acquire)

@@ -37,10 +37,11 @@ impl Lun {
         if let Some(limit) = pages.limits.map(|limits| limits.max_transfer).filter(|limit| *limit != 0) {
             max_blocks = max_blocks.min(limit);
         }
-        let (writes, resets) = (AtomicU64::new(0), Resets::default());
-        let memory = Memory::default();
-        let unit = Unit { number, inquiry, capacity, pages, max_blocks, memory, writes, resets };
-        Ok(Self { session, unit: Arc::new(unit) })
+        let (memory, writes, resets) = (Memory::default(), AtomicU64::new(0), Resets::default());
+        Ok(Self {
+            session,
+            unit: Arc::new(Unit { number, inquiry, capacity, pages, max_blocks, memory, writes, resets }),
+        })
     }
 }
 

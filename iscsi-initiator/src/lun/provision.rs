@@ -71,7 +71,7 @@ impl Lun {
             }
         }
         let commands = packer.lists.iter().map(|list| (Unmap::new(list).encode(), list.encode().into()));
-        self.change(commands).await.map_err(|error| named(error, "UNMAP"))
+        self.send_all(commands).await.map_err(|error| named(error, "UNMAP"))
     }
 
     /// Fills `length` bytes from `offset` on with zeroes. Offset and length have to be whole blocks; there is no limit.
@@ -97,7 +97,7 @@ impl Lun {
         let zeroes = BytesMut::zeroed(self.max_transfer()).freeze();
         let ranges = self.block_ranges(offset, length, self.unit.max_blocks.into())?;
         let write = |(lba, blocks)| (Transfer::new(lba, blocks).encode_write(), self.cut(&zeroes, blocks));
-        self.change(ranges.map(write)).await
+        self.send_all(ranges.map(write)).await
     }
 
     async fn write_same(&self, offset: u64, length: u64, unmap: bool) -> Result<(), CommandError> {
@@ -111,9 +111,9 @@ impl Lun {
         };
         let most = self.most_zeroes();
         if unmap {
-            return self.change(self.granules(offset, length, most)?.map(same)).await;
+            return self.send_all(self.granules(offset, length, most)?.map(same)).await;
         }
-        self.change(self.block_ranges(offset, length, most)?.map(same)).await
+        self.send_all(self.block_ranges(offset, length, most)?.map(same)).await
     }
 
     /// Most blocks of a WRITE SAME.

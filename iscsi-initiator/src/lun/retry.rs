@@ -11,8 +11,6 @@ use crate::core::CommandError;
 const ATTENTIONS: u32 = 16;
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
-/// Additional sense code of power on, reset and loss of the nexus.
-const RESET: u8 = 0x29;
 
 /// Sends a command again, as a new task, where the logical unit said that it did not do it and may do it soon.
 #[derive(Debug)]
@@ -21,8 +19,8 @@ pub(crate) struct Retry {
     pauses: u32,
     waited: Duration,
     patience: Duration,
-    notes: Option<Resets>,
     reserved: bool,
+    notes: Option<Resets>,
 }
 
 /// The last reset of a unit that a command was sent again over. What was in a volatile cache then is lost: nothing to
@@ -44,11 +42,6 @@ impl Retry {
         Self { attentions: 0, pauses: 0, waited: Duration::ZERO, patience, notes: None, reserved: false }
     }
 
-    /// The same with another time to wait for a busy unit.
-    pub(super) fn within(self, patience: Duration) -> Self {
-        Self { patience, ..self }
-    }
-
     /// Takes down in `resets` that a command was sent again after a reset.
     pub(super) fn noting(self, resets: &Resets) -> Self {
         Self { notes: Some(resets.clone()), ..self }
@@ -63,10 +56,7 @@ impl Retry {
     pub(crate) async fn wait(&mut self, error: CommandError) -> Result<(), CommandError> {
         tracing::debug!(%error, advice = ?advice(&error));
         match advice(&error) {
-            Advice::Again if self.reserved && is_reset(&error) => {
-                self.note(&error);
-                return Err(error);
-            }
+            _ if self.reserved && is_reset(&error) => return Err(error),
             Advice::Again if self.attentions < ATTENTIONS => self.attentions += 1,
             Advice::Later if self.waited < self.patience => {
                 let pause = FIRST_PAUSE.saturating_mul(1 << self.pauses.min(8)).min(LONGEST_PAUSE);
@@ -77,20 +67,19 @@ impl Retry {
             }
             _ => return Err(error),
         }
-        self.note(&error);
-        Ok(())
-    }
-
-    fn note(&self, error: &CommandError) {
         if let (Some(resets), CommandError::Sense(sense)) = (&self.notes, error) {
-            resets.note(*sense);
+            resets.note(sense);
         }
+        Ok(())
     }
 }
 
 impl Resets {
+    /// Power on, reset or loss of the nexus.
+    const RESET: u8 = 0x29;
+
     fn note(&self, sense: Sense) {
-        if sense.asc == RESET {
+        if sense.asc == Self::RESET {
             *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(sense);
         }
     }
@@ -110,8 +99,8 @@ fn advice(error: &CommandError) -> Advice {
 }
 
 /// Whether a reset, a loss of power or of the nexus is reported.
-pub(super) fn is_reset(error: &CommandError) -> bool {
-    matches!(error, CommandError::Sense(Sense { key: SenseKey::UnitAttention, asc: RESET, .. }))
+fn is_reset(error: &CommandError) -> bool {
+    matches!(error, CommandError::Sense(Sense { key: SenseKey::UnitAttention, asc: 0x29, .. }))
 }
 
 fn advice_of(sense: &Sense) -> Advice {
@@ -184,14 +173,11 @@ mod tests {
 
     #[tokio::test]
     async fn a_reset_is_reported_to_whoever_relies_on_a_reservation() {
-        let (reset, resets) = (|| sense(SenseKey::UnitAttention, 0x29, 0), Resets::default());
-        let retry = || Retry::new(Duration::from_secs(3)).noting(&resets);
-        assert!(retry().relying(true).wait(reset()).await.is_err());
-        assert!(resets.take().is_some(), "it is noted all the same");
-        assert!(retry().relying(true).wait(sense(SenseKey::UnitAttention, 0x2a, 0x09)).await.is_ok());
-        assert!(resets.take().is_none());
-        assert!(retry().relying(false).wait(reset()).await.is_ok());
-        assert!(resets.take().is_some());
+        let reset = || sense(SenseKey::UnitAttention, 0x29, 0);
+        let mut retry = Retry::new(Duration::from_secs(3)).relying(true);
+        assert!(retry.wait(reset()).await.is_err());
+        assert!(retry.wait(sense(SenseKey::UnitAttention, 0x2a, 0x09)).await.is_ok());
+        assert!(Retry::new(Duration::from_secs(3)).relying(false).wait(reset()).await.is_ok());
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,9 +1,10 @@
-//! Commands sent to one unit, one or several at a time.
+//! Commands on one unit: several at a time, and again where that is safe and may help.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use bytes::BytesMut;
+use iscsi_proto::pdu::Residual;
 use iscsi_proto::scsi::{Cdb, Sense, SenseKey};
 
 use super::{Lun, Retry};
@@ -30,33 +31,70 @@ impl Lun {
         &self,
         commands: impl IntoIterator<Item = (Cdb, Payload)>,
     ) -> Result<(), CommandError> {
-        let mut commands = commands.into_iter();
-        let next = || {
-            let (cdb, payload) = commands.next()?;
-            Some(self.start(0, BytesMut::new(), move |_| command(cdb, &payload)))
-        };
-        self.run(next, drop).await.whole()
+        self.change(commands.into_iter().map(|(cdb, payload)| (cdb, payload, Moves::Anything))).await
     }
 
-    /// The same for commands that change what the unit holds: what was read ahead is out of date.
-    pub(super) async fn change(&self, commands: impl IntoIterator<Item = (Cdb, Payload)>) -> Result<(), CommandError> {
+    /// Sends commands that write blocks: all of the data has to be taken, whatever the status says.
+    pub(super) async fn write_all(
+        &self,
+        commands: impl IntoIterator<Item = (Cdb, Payload)>,
+    ) -> Result<(), CommandError> {
+        let exact = |(cdb, payload): (Cdb, Payload)| {
+            let length = payload.len();
+            (cdb, payload, Moves::Out(length))
+        };
+        self.change(commands.into_iter().map(exact)).await
+    }
+
+    async fn change(&self, mut commands: impl Iterator<Item = (Cdb, Payload, Moves)>) -> Result<(), CommandError> {
         let _writing = self.begin_write();
-        self.send_all(commands).await
+        let next = || {
+            let (cdb, payload, moves) = commands.next()?;
+            Some(self.start(moves, BytesMut::new(), move |_| command(cdb, &payload)))
+        };
+        let End { error, executed } = self.run(next, drop).await;
+        match error {
+            None => Ok(()),
+            Some(error) if executed && error.is_known_not_executed() => {
+                Err(CommandError::Partial { error: Box::new(error) })
+            }
+            Some(error) => Err(error),
+        }
     }
 
     /// Sends a command that reads up to `length` bytes.
     pub(super) async fn read_data(&self, cdb: Cdb, length: usize) -> Result<BytesMut, CommandError> {
-        let command = |mut buffer: BytesMut| {
-            buffer.resize(length, 0);
-            Command::read(cdb, buffer)
+        self.session.read_data_by(self.retry(), self.number(), cdb, length).await
+    }
+
+    /// Reads blocks by several commands at a time, each into its buffer.
+    pub(super) async fn read_all(
+        &self,
+        mut commands: impl Iterator<Item = (Cdb, BytesMut)>,
+    ) -> Result<BytesMut, CommandError> {
+        let mut done = BytesMut::new();
+        let next = || {
+            let (cdb, buffer) = commands.next()?;
+            let length = buffer.len();
+            let command = move |mut buffer: BytesMut| {
+                buffer.resize(length, 0);
+                Command::read(cdb, buffer)
+            };
+            Some(self.start(Moves::In(length), buffer, command))
         };
-        let pending = self.session.start(self.number(), command(BytesMut::new()));
-        Ok(self.session.insist(self.number(), pending, self.retry(), command).await?.data)
+        let end = self.run(next, |response| done.unsplit(response.data)).await;
+        end.error.map_or(Ok(done), Err)
+    }
+
+    /// The rules by which a command on this unit is sent again.
+    fn retry(&self) -> Retry {
+        let rules = self.session.retry().noting(&self.unit.resets);
+        rules.relying(self.unit.memory.is_reserved())
     }
 
     /// Keeps parts under way until all have ended, and gives their responses in turn. After an error no further part is
     /// started, but those under way are waited for: nothing goes on behind the caller's back.
-    pub(super) async fn run<F>(&self, mut next: impl FnMut() -> Option<Part<F>>, mut take: impl FnMut(Response)) -> End
+    async fn run<F>(&self, mut next: impl FnMut() -> Option<Part<F>>, mut take: impl FnMut(Response)) -> End
     where
         F: Fn(BytesMut) -> Command,
     {
@@ -69,7 +107,8 @@ impl Lun {
             }
             let Some(part) = parts.pop_front() else { return end };
             // What has failed as a whole is not worth a busy unit's time.
-            let retry = if end.error.is_none() { self.retry() } else { self.retry().within(Duration::ZERO) };
+            let retry =
+                if end.error.is_none() { self.retry() } else { Retry::new(Duration::ZERO).noting(&self.unit.resets) };
             match part.finish(self, retry).await {
                 Ok(response) => {
                     end.executed = true;
@@ -82,39 +121,55 @@ impl Lun {
         }
     }
 
-    pub(super) fn start<F: Fn(BytesMut) -> Command>(&self, length: usize, buffer: BytesMut, command: F) -> Part<F> {
+    fn start<F: Fn(BytesMut) -> Command>(&self, moves: Moves, buffer: BytesMut, command: F) -> Part<F> {
         let pending = self.session.start(self.number(), command(buffer));
-        Part { command, length, pending }
+        Part { command, moves, pending }
     }
 }
 
-fn command(cdb: Cdb, payload: &Payload) -> Command {
-    if payload.is_empty() { Command::new(cdb) } else { Command::write(cdb, payload.clone()) }
+/// How much has to move for a command to be done.
+#[derive(Clone, Copy, Debug)]
+enum Moves {
+    In(usize),
+    Out(usize),
+    Anything,
 }
 
-/// One command of a transfer, on its way.
-pub(super) struct Part<F> {
-    /// Makes the command; takes the buffer of a read, which comes back with every answer.
+/// One command, on its way.
+struct Part<F> {
     command: F,
-    /// Bytes that have to come.
-    length: usize,
+    moves: Moves,
     pending: Pending,
 }
 
 impl<F: Fn(BytesMut) -> Command> Part<F> {
     async fn finish(self, lun: &Lun, retry: Retry) -> Result<Response, CommandError> {
-        let Self { command, length: expected, pending } = self;
+        let Self { command, moves, pending } = self;
         let response = lun.session.insist(lun.number(), pending, retry, command).await?;
-        let received = response.data.len();
+        let (expected, received) = match moves {
+            Moves::In(expected) => (expected, response.data.len()),
+            Moves::Out(expected) => (expected, taken(expected, response.residual)),
+            Moves::Anything => return Ok(response),
+        };
         if received == expected { Ok(response) } else { Err(CommandError::Short { expected, received }) }
+    }
+}
+
+/// How much of `length` bytes a unit has taken. One that wanted more counts as one that took nothing: it had another
+/// command in mind.
+fn taken(length: usize, residual: Residual) -> usize {
+    match residual {
+        Residual::None => length,
+        Residual::Underflow(rest) => length.saturating_sub(rest as usize),
+        Residual::Overflow(_) => 0,
     }
 }
 
 /// How the parts of a transfer have ended.
 #[derive(Default)]
-pub(super) struct End {
+struct End {
     /// The first error, in the order of the parts.
-    pub(super) error: Option<CommandError>,
+    error: Option<CommandError>,
     /// Whether any part was executed, or may have been.
     executed: bool,
 }
@@ -124,17 +179,10 @@ impl End {
         self.executed |= !error.is_known_not_executed();
         self.error.get_or_insert(error);
     }
+}
 
-    /// The end of a whole of which a part may have been executed although another one certainly was not.
-    fn whole(self) -> Result<(), CommandError> {
-        match self.error {
-            None => Ok(()),
-            Some(error) if self.executed && error.is_known_not_executed() => {
-                Err(CommandError::Partial { error: Box::new(error) })
-            }
-            Some(error) => Err(error),
-        }
-    }
+fn command(cdb: Cdb, payload: &Payload) -> Command {
+    if payload.is_empty() { Command::new(cdb) } else { Command::write(cdb, payload.clone()) }
 }
 
 /// Says in plain words that a unit does not know a command.

@@ -4,9 +4,8 @@ use bytes::{Bytes, BytesMut};
 use iscsi_proto::scsi::{SyncCache, Transfer};
 
 use super::Lun;
-use super::retry::is_reset;
-use super::send::{Part, UNKNOWN};
-use crate::core::{Command, CommandError, Payload};
+use super::send::UNKNOWN;
+use crate::core::{CommandError, Payload};
 
 /// How blocks are read or written, beside which ones.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -81,16 +80,16 @@ impl Lun {
         let options = if known { options } else { TransferOptions::default() };
         self.check_alignment(offset, buffer.len())?;
         self.check_range(offset, buffer.len())?;
+        let most = self.max_transfer();
         let mut rest = (offset, buffer);
-        let mut done = BytesMut::new();
         let next = || {
-            let part = rest.1.split_to(rest.1.len().min(self.max_transfer()));
+            let part = rest.1.split_to(rest.1.len().min(most));
             let at = rest.0;
             rest.0 += part.len() as u64;
-            (!part.is_empty()).then(|| self.start_read(at, part, options))
+            let transfer = options.transfer(self.block_range(at, part.len()));
+            (!part.is_empty()).then(|| (transfer.encode_read(), part))
         };
-        let end = self.run(next, |response| done.unsplit(response.data)).await;
-        end.error.map_or(Ok(done), Err)
+        self.read_all(std::iter::from_fn(next)).await
     }
 
     /// Fills `buffer` from `offset` on, wherever it starts and ends. Costs one copy; [`Lun::read_into`] costs none.
@@ -139,7 +138,7 @@ impl Lun {
             let transfer = bits.transfer(self.block_range(at, part.len()));
             (transfer.encode_write(), part)
         });
-        self.change(commands).await?;
+        self.write_all(commands).await?;
         if options.fua && !known { self.flush().await } else { Ok(()) }
     }
 
@@ -192,34 +191,12 @@ impl Lun {
         match self.send(SyncCache::ALL.encode(), Payload::default()).await {
             // A unit without a volatile cache need not know the command.
             Err(CommandError::Sense(sense)) if sense.code() == UNKNOWN && !cached => {}
-            Err(error) => {
-                if is_reset(&error) {
-                    // It is told now, so it need not be told by the next flush.
-                    self.unit.resets.take();
-                }
-                return Err(error);
-            }
-            Ok(()) => {}
+            result => result?,
         }
         match self.unit.resets.take() {
             Some(sense) if cached => Err(CommandError::Sense(sense)),
             _ => Ok(()),
         }
-    }
-
-    fn start_read(
-        &self,
-        offset: u64,
-        buffer: BytesMut,
-        options: TransferOptions,
-    ) -> Part<impl Fn(BytesMut) -> Command + use<>> {
-        let length = buffer.len();
-        let cdb = options.transfer(self.block_range(offset, length)).encode_read();
-        let command = move |mut buffer: BytesMut| {
-            buffer.resize(length, 0);
-            Command::read(cdb, buffer)
-        };
-        self.start(length, buffer, command)
     }
 
     /// Data for `offset` on, cut into parts that one command may move, each with the offset it goes to.

@@ -58,7 +58,7 @@ impl Lun {
             let (lba, blocks) = self.block_range(at, part.len());
             (Verify::new(lba, blocks).encode_write(), part)
         });
-        self.change(commands).await.map_err(|error| named(error, "WRITE AND VERIFY"))
+        self.write_all(commands).await.map_err(|error| named(error, "WRITE AND VERIFY"))
     }
 
     /// Most bytes of a [`Lun::compare_and_write`]; 0 if the unit says that it does not know it (VPD page B0h).
@@ -95,7 +95,7 @@ impl Lun {
         }
         let (lba, blocks) = self.block_range(offset, new.len());
         let command = CompareAndWrite { lba, blocks: blocks as u8, ..CompareAndWrite::default() };
-        let result = self.change([(command.encode(), vec![expected, new].into())]).await;
+        let result = self.send(command.encode(), vec![expected, new]).await;
         result.map_err(|error| miscompare(named(error, "COMPARE AND WRITE"), 0))
     }
 }

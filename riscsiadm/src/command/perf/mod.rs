@@ -53,6 +53,8 @@ pub(super) fn run(args: &Perf) -> Result<(), Failure> {
 fn session(access: &Access, load: &Arc<Load>, index: u32) -> Result<Tally, Failure> {
     let runtime = Builder::new_current_thread().enable_all().build()?;
     let result = runtime.block_on(load::run(access, load, index));
+    // A name server that does not answer holds up a thread; that is no reason to wait for it.
+    runtime.shutdown_background();
     if result.is_err() {
         load.stop();
     }
