@@ -46,12 +46,18 @@ fn name(text: &str) -> IscsiName {
 
 async fn serve() -> Server {
     let memory = LunConfig::memory;
-    let target = Target::new(name(DISK))
-        .lun(memory(SIZE).thin())
-        .lun(memory(SIZE))
-        .lun(memory(SIZE).read_only())
-        .lun(memory(SIZE).thin().block_size(4096))
-        .lun(LunConfig::null(40 << 20));
+    serve_units([
+        memory(SIZE).thin(),
+        memory(SIZE),
+        memory(SIZE).read_only(),
+        memory(SIZE).thin().block_size(4096),
+        LunConfig::null(40 << 20),
+    ])
+    .await
+}
+
+async fn serve_units(units: impl IntoIterator<Item = LunConfig>) -> Server {
+    let target = units.into_iter().fold(Target::new(name(DISK)), Target::lun);
     let config = TargetConfig { targets: vec![target], ..TargetConfig::default() };
     Server::bind(config, "127.0.0.1:0").await.unwrap()
 }

@@ -1,11 +1,12 @@
 //! Persistent reservations.
 
 use bytes::Bytes;
+use conformance::target::config::LunConfig;
 use iscsi_initiator::RegisterOptions;
 use iscsi_initiator::core::CommandError;
 use iscsi_proto::scsi::{MoveList, ReservationType, Sense, SenseKey, Status, TransportId};
 
-use super::{KIND, OTHER, THIN, login, open};
+use super::{HOST, KIND, OTHER, THIN, login, open, serve_units};
 
 fn is_conflict(error: &CommandError) -> bool {
     matches!(error, CommandError::Status(Status::RESERVATION_CONFLICT))
@@ -97,4 +98,27 @@ async fn a_reset_is_reported_to_who_relies_on_a_reservation() {
     lun.release(1, KIND).await.unwrap();
     other.reset_lun(THIN.into()).await.unwrap();
     lun.compare_and_write(0, old.clone(), old).await.unwrap();
+}
+
+/// What was in a cache then may be lost, which is for the next flush to tell, and for that one only.
+#[tokio::test]
+async fn a_flush_tells_of_a_reset_that_a_write_was_told_of() {
+    let disk = tempfile::NamedTempFile::new().unwrap();
+    disk.as_file().set_len(1 << 20).unwrap();
+    let server = serve_units([LunConfig::file(disk.path())]).await;
+    let lun = login(&server, HOST).await.open(0.into()).await.unwrap();
+    let other = login(&server, OTHER).await;
+    assert_eq!(lun.has_write_cache(), Some(true));
+    lun.reserve(1, KIND).await.unwrap();
+    lun.flush().await.unwrap();
+
+    other.reset_lun(0.into()).await.unwrap();
+    assert!(lun.write_at(0, vec![1; 512]).await.is_err());
+    lun.write_at(0, vec![1; 512]).await.unwrap();
+    assert!(lun.flush().await.is_err(), "what was written before the reset may be lost");
+    lun.flush().await.unwrap();
+
+    other.reset_lun(0.into()).await.unwrap();
+    assert!(lun.flush().await.is_err());
+    lun.flush().await.unwrap();
 }

@@ -23,7 +23,7 @@ pub(crate) struct Retry {
     notes: Option<Resets>,
 }
 
-/// The last reset of a unit that a command was sent again over. What was in a volatile cache then is lost: nothing to
+/// The last reset of a unit that a command met, and was sent again or not. What was in a volatile cache then is lost: nothing to
 /// the command that was told, all the more to a flush.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Resets(Arc<Mutex<Option<Sense>>>);
@@ -42,7 +42,12 @@ impl Retry {
         Self { attentions: 0, pauses: 0, waited: Duration::ZERO, patience, notes: None, reserved: false }
     }
 
-    /// Takes down in `resets` that a command was sent again after a reset.
+    /// The same with another time to wait for a busy unit.
+    pub(super) fn within(self, patience: Duration) -> Self {
+        Self { patience, ..self }
+    }
+
+    /// Takes down in `resets` that a command met a reset.
     pub(super) fn noting(self, resets: &Resets) -> Self {
         Self { notes: Some(resets.clone()), ..self }
     }
@@ -56,7 +61,10 @@ impl Retry {
     pub(crate) async fn wait(&mut self, error: CommandError) -> Result<(), CommandError> {
         tracing::debug!(%error, advice = ?advice(&error));
         match advice(&error) {
-            _ if self.reserved && is_reset(&error) => return Err(error),
+            _ if self.reserved && is_reset(&error) => {
+                self.note(&error);
+                return Err(error);
+            }
             Advice::Again if self.attentions < ATTENTIONS => self.attentions += 1,
             Advice::Later if self.waited < self.patience => {
                 let pause = FIRST_PAUSE.saturating_mul(1 << self.pauses.min(8)).min(LONGEST_PAUSE);
@@ -67,10 +75,14 @@ impl Retry {
             }
             _ => return Err(error),
         }
-        if let (Some(resets), CommandError::Sense(sense)) = (&self.notes, error) {
-            resets.note(sense);
-        }
+        self.note(&error);
         Ok(())
+    }
+
+    fn note(&self, error: &CommandError) {
+        if let (Some(resets), CommandError::Sense(sense)) = (&self.notes, error) {
+            resets.note(*sense);
+        }
     }
 }
 
@@ -99,7 +111,7 @@ fn advice(error: &CommandError) -> Advice {
 }
 
 /// Whether a reset, a loss of power or of the nexus is reported.
-fn is_reset(error: &CommandError) -> bool {
+pub(super) fn is_reset(error: &CommandError) -> bool {
     matches!(error, CommandError::Sense(Sense { key: SenseKey::UnitAttention, asc: 0x29, .. }))
 }
 
@@ -173,11 +185,16 @@ mod tests {
 
     #[tokio::test]
     async fn a_reset_is_reported_to_whoever_relies_on_a_reservation() {
-        let reset = || sense(SenseKey::UnitAttention, 0x29, 0);
-        let mut retry = Retry::new(Duration::from_secs(3)).relying(true);
-        assert!(retry.wait(reset()).await.is_err());
-        assert!(retry.wait(sense(SenseKey::UnitAttention, 0x2a, 0x09)).await.is_ok());
-        assert!(Retry::new(Duration::from_secs(3)).relying(false).wait(reset()).await.is_ok());
+        let (reset, resets) = (|| sense(SenseKey::UnitAttention, 0x29, 0), Resets::default());
+        let retry = || Retry::new(Duration::from_secs(3)).noting(&resets);
+        for retry in [retry(), retry().within(Duration::ZERO)] {
+            assert!(retry.relying(true).wait(reset()).await.is_err());
+            assert!(resets.take().is_some(), "it is noted all the same");
+        }
+        assert!(retry().relying(true).wait(sense(SenseKey::UnitAttention, 0x2a, 0x09)).await.is_ok());
+        assert!(resets.take().is_none());
+        assert!(retry().relying(false).wait(reset()).await.is_ok());
+        assert!(resets.take().is_some());
     }
 
     #[tokio::test(start_paused = true)]

@@ -107,8 +107,7 @@ impl Lun {
             }
             let Some(part) = parts.pop_front() else { return end };
             // What has failed as a whole is not worth a busy unit's time.
-            let retry =
-                if end.error.is_none() { self.retry() } else { Retry::new(Duration::ZERO).noting(&self.unit.resets) };
+            let retry = if end.error.is_none() { self.retry() } else { self.retry().within(Duration::ZERO) };
             match part.finish(self, retry).await {
                 Ok(response) => {
                     end.executed = true;

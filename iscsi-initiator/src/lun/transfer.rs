@@ -4,6 +4,7 @@ use bytes::{Bytes, BytesMut};
 use iscsi_proto::scsi::{SyncCache, Transfer};
 
 use super::Lun;
+use super::retry::is_reset;
 use super::send::UNKNOWN;
 use crate::core::{CommandError, Payload};
 
@@ -191,7 +192,14 @@ impl Lun {
         match self.send(SyncCache::ALL.encode(), Payload::default()).await {
             // A unit without a volatile cache need not know the command.
             Err(CommandError::Sense(sense)) if sense.code() == UNKNOWN && !cached => {}
-            result => result?,
+            Err(error) => {
+                if is_reset(&error) {
+                    // It is told now, so the next flush need not tell it.
+                    self.unit.resets.take();
+                }
+                return Err(error);
+            }
+            Ok(()) => {}
         }
         match self.unit.resets.take() {
             Some(sense) if cached => Err(CommandError::Sense(sense)),
