@@ -63,7 +63,9 @@ async fn r250_commands_that_are_never_answered_end_in_time() {
     let error = lun.read_at(0, 512).await.unwrap_err();
     let timed_out = match &error {
         CommandError::TimedOut { sent, .. }
-        | CommandError::Closed { error: ConnectionError::TimedOut { .. }, sent } => *sent,
+        | CommandError::Closed { error: ConnectionError::TimedOut { .. } | ConnectionError::NotAborted { .. }, sent } => {
+            *sent
+        }
         _ => false,
     };
     assert!(timed_out, "{error}");
