@@ -65,7 +65,7 @@ fn play_all(first: u64, count: u64) -> Total {
     })
 }
 
-/// whatever the network does, the rules of `conformance::sim` hold.
+/// whatever the network does, the rules of `conformance::sim` hold.
 #[test]
 fn seeds() {
     if let Some(seed) = number("SIM_SEED") {

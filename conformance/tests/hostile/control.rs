@@ -73,13 +73,15 @@ const LOGOUT: &[Row] = &[
     ("R-257", "on 1st LogoutResponse: follow with NopIn ttt 1, silence", Fine),
 ];
 
+///
 #[test]
-fn r220_to_r226_nop_in() {
+fn nop_in() {
     table(NOP);
 }
 
+///
 #[test]
-fn r227_to_r234_asynchronous_messages() {
+fn asynchronous_messages() {
     table(ASYNC);
 }
 
@@ -93,7 +95,8 @@ fn r248_task_management_responses() {
     table(TASK);
 }
 
+///
 #[test]
-fn r255_to_r259_logout_responses() {
+fn logout_responses() {
     table(LOGOUT);
 }

@@ -128,18 +128,21 @@ const COLLAPSED: &[Row] = &[
     ("R-209 R-018", "on 1st DataIn: set flags 0x81, set statsn 3", Over("read", &["Short", "1024"])),
 ];
 
+///
 #[test]
-fn r197_to_r206_data_in() {
+fn data_in() {
     table(DATA_IN);
 }
 
+///
 #[test]
-fn r184_to_r192_r2t() {
+fn r2t() {
     table(R2T);
 }
 
+///
 #[test]
-fn r207_to_r216_scsi_response() {
+fn scsi_response() {
     table(RESPONSE);
 }
 

@@ -116,7 +116,9 @@ fn r020_r111_the_transport_of_a_login() {
     table(TRANSPORT);
 }
 
+///
+///
 #[test]
-fn r032_to_r070_keys_of_a_login() {
+fn keys_of_a_login() {
     table(KEYS);
 }

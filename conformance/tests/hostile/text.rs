@@ -15,7 +15,8 @@ const TEXT: &[Row] = &[
     ("R-007", "on 1st TextResponse: data 1025 bytes", Over("text", &["DataTooLong"])),
 ];
 
+///
 #[test]
-fn r266_to_r273_text_responses() {
+fn text_responses() {
     table(TEXT);
 }
