@@ -12,6 +12,7 @@ import warnings
 warnings.simplefilter("ignore")
 
 import os_brick  # noqa: E402
+import os_brick.privileged  # noqa: E402
 from os_brick.initiator.connectors.iscsi import ISCSIConnector  # noqa: E402
 from oslo_config import cfg  # noqa: E402
 
@@ -20,6 +21,8 @@ def main():
     portal, iqn, user, secret, locks = sys.argv[1:]
     cfg.CONF([], project="osbrick")
     os_brick.setup(cfg.CONF)
+    # Commands run as whoever this is, instead of in a helper process under sudo.
+    os_brick.privileged.default.set_client_mode(False)
     cfg.CONF.set_override("lock_path", locks, group="os_brick")
     connector = ISCSIConnector(root_helper="", use_multipath=False)
     properties = {

@@ -1,6 +1,9 @@
 //! Bundled target, real-target labs and conformance tests of the initiator.
 
+pub mod hostile;
 pub mod lab;
+pub mod requirements;
+pub mod sim;
 pub mod target;
 
 /// Holds the code of the README to the API.

@@ -3,9 +3,12 @@
 use std::fmt::Debug;
 
 use iscsi_proto::scsi::{
-    BlockLimits, Capacity, Command, DataError, DeviceId, InquiryData, KeyList, LbaStatus, LunList, MediumInfo,
-    ModeData, MoveList, OpcodeList, OpcodeReport, Peripheral, PortGroups, Provisioning, RegistrantList,
-    ReservationReport, ReserveCapabilities, ReserveOutList, Sense, SupportedPages, UnitSerial, UnmapList, vpd_len,
+    BlockLimits, Capacity, Command, CopyList, CopyParameters, CopyStatus, DataError, DefectList, DeviceId,
+    ExtendedInquiry, FailedSegment, FormatList, InquiryData, KeyList, LbaStatus, LogPage, LogPages, LongCdb,
+    LongCommand, Lun, LunList, MediumInfo, ModeData, MoveList, OpcodeList, OpcodeReport, OperationStatus,
+    OverwriteList, Peripheral, PopulateList, PortGroups, Provisioning, RegistrantList, ReservationReport,
+    ReserveCapabilities, ReserveOutList, Sense, SetPortList, SupportedPages, ThirdPartyCopy, TokenReport, UnitSerial,
+    UnmapList, UseList, XdWriteRead, vpd_len,
 };
 
 use super::printable;
@@ -33,6 +36,11 @@ pub(super) fn pages(input: &[u8]) {
     round_trip(input, BlockLimits::parse, |page| page.encode(peripheral));
     round_trip(input, MediumInfo::parse, |page| page.encode(peripheral));
     round_trip(input, Provisioning::parse, |page| page.encode(peripheral));
+    round_trip(input, ExtendedInquiry::parse, |page| page.encode(peripheral));
+    settles(input, ThirdPartyCopy::parse, |page| page.encode(peripheral));
+    LogPage::byte_len(input);
+    round_trip(input, LogPage::parse, LogPage::encode);
+    round_trip(input, LogPages::parse, |pages| pages.encode(true));
     round_trip(input, DeviceId::parse, |page| page.encode(peripheral));
     for designator in DeviceId::parse(input).unwrap_or_default().0 {
         printable(&designator.designation);
@@ -63,6 +71,29 @@ pub(super) fn lists(input: &[u8]) {
     settles(input, RegistrantList::parse, RegistrantList::encode);
     round_trip(input, ReserveOutList::parse, ReserveOutList::encode);
     round_trip(input, MoveList::parse, MoveList::encode);
+    round_trip(input, SetPortList::parse, SetPortList::encode);
+    round_trip(input, OverwriteList::parse, OverwriteList::encode);
+    for long in [false, true] {
+        round_trip(input, |bytes| FormatList::parse(bytes, long), |list| list.encode(long));
+        settles(input, |bytes| DefectList::parse(bytes, long), |list| list.encode(long));
+    }
+    copies(input);
+}
+
+/// What copy managers send and take.
+fn copies(input: &[u8]) {
+    for long in [false, true] {
+        round_trip(input, |bytes| CopyList::parse(bytes, long), CopyList::encode);
+    }
+    round_trip(input, CopyParameters::parse, CopyParameters::encode);
+    round_trip(input, CopyStatus::parse, CopyStatus::encode);
+    if let Ok(Some(failed)) = FailedSegment::parse(input) {
+        assert_eq!(FailedSegment::parse(&failed.encode()), Ok(Some(failed)));
+    }
+    round_trip(input, OperationStatus::parse, OperationStatus::encode);
+    round_trip(input, PopulateList::parse, PopulateList::encode);
+    round_trip(input, UseList::parse, UseList::encode);
+    round_trip(input, TokenReport::parse, TokenReport::encode);
 }
 
 /// A CDB.
@@ -70,6 +101,20 @@ pub(super) fn command(input: &[u8]) {
     if let Ok(command) = Command::parse(input) {
         assert_eq!(Command::parse(command.encode().as_bytes()), Ok(command));
         command.data_phase(u32::MAX);
+        assert!(!command.name().is_empty());
+    }
+    if let Ok(command) = XdWriteRead::parse(input) {
+        assert_eq!(XdWriteRead::parse(command.encode().as_bytes()), Ok(command));
+    }
+    if let Some(cdb) = LongCdb::from_bytes(input) {
+        assert_eq!([cdb.head().as_bytes(), cdb.tail()].concat(), input);
+        if let Ok(command) = LongCommand::parse(&cdb) {
+            assert_eq!(LongCommand::parse(&command.encode()), Ok(command));
+        }
+    }
+    if let Some(bytes) = input.first_chunk() {
+        let lun = Lun::from_bytes(*bytes);
+        assert_eq!(lun.levels().first(), Some(&lun.address()));
     }
 }
 

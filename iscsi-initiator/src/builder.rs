@@ -1,5 +1,6 @@
 //! From a configuration to a session.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use iscsi_proto::name::IscsiName;
@@ -13,7 +14,7 @@ use crate::core::login::{LoggedIn, LoginConfig, Purpose};
 use crate::core::secret::Auth;
 use crate::core::session::Patience;
 use crate::driver::Connection;
-use crate::driver::connect::connect;
+use crate::driver::connect::{Way, connect};
 use crate::driver::line::Line;
 use crate::driver::login::{Ended, log_in};
 use crate::driver::mailbox::Mailbox;
@@ -34,6 +35,7 @@ pub struct Builder {
     group: Option<PortalGroupTag>,
     auth: Auth,
     config: Config,
+    way: Way,
     tap: Option<Arc<dyn Tap>>,
 }
 
@@ -69,6 +71,7 @@ impl Builder {
             group: None,
             auth: Auth::None,
             config: Config::default(),
+            way: Way::default(),
             tap: None,
         }
     }
@@ -94,6 +97,19 @@ impl Builder {
     /// What to offer, and how long to wait.
     pub fn config(mut self, config: Config) -> Self {
         self.config = config;
+        self
+    }
+
+    /// The local address that connections go out from; by default the system chooses.
+    pub const fn local_address(mut self, address: IpAddr) -> Self {
+        self.way.address = Some(address);
+        self
+    }
+
+    /// The network interface that connections go out by, such as `eth0`; by default the system chooses. Only Linux can do
+    /// that; elsewhere no connection comes about.
+    pub fn local_device(mut self, name: impl Into<String>) -> Self {
+        self.way.device = Some(name.into());
         self
     }
 
@@ -181,7 +197,7 @@ impl Builder {
     async fn connect_to_one_of(&self, places: &[Portal]) -> Result<(Portal, TcpStream), ConnectError> {
         let mut last = ConnectError::NoPortal;
         for portal in places {
-            match connect(portal, self.config.timeouts.connect).await {
+            match connect(portal, &self.way, self.config.timeouts.connect).await {
                 Ok(io) => return Ok((portal.clone(), io)),
                 Err(error) => last = error,
             }
@@ -228,7 +244,7 @@ impl Builder {
         };
         let mailbox = Arc::new(Mailbox::default());
         let (events, _) = broadcast::channel(EVENTS);
-        let session = Session::new(Arc::clone(&mailbox), &events, info, timeouts.command);
+        let session = Session::new(Arc::clone(&mailbox), events.downgrade(), info, timeouts.command);
         (session, Connection::new(io, logged_in.start, patience, received, mailbox, events))
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use iscsi_proto::keys::{Key, text};
 use iscsi_proto::portal::Portal;
+use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::builder::Builder;
 use crate::config::{Config, Initiator};
@@ -11,7 +12,7 @@ use crate::core::CommandError;
 use crate::core::login::Purpose;
 use crate::core::secret::Auth;
 use crate::core::targets::{self, Targets};
-use crate::driver::beside;
+use crate::driver::{Connection, beside};
 use crate::error::ConnectError;
 use crate::session::Session;
 use crate::tap::Tap;
@@ -68,24 +69,47 @@ impl Discovery {
     ///
     /// The TCP connection is closed.
     pub async fn send_targets(&self, portal: &Portal) -> Result<Targets, ConnectError> {
-        let mut builder = Builder::new(&self.initiator, Purpose::Discovery { target: None })
-            .portal(portal.clone())
+        let (session, connection) = self.builder().portal(portal.clone()).connect_unspawned().await?;
+        targets_of(&session, connection, portal).await
+    }
+
+    /// Does the same over a transport of the caller's, which leads to `portal`. A redirect is an error here.
+    ///
+    /// # Cancellation
+    ///
+    /// The transport is dropped.
+    pub async fn send_targets_with<IO>(&self, io: IO, portal: &Portal) -> Result<Targets, ConnectError>
+    where
+        IO: AsyncRead + AsyncWrite + Unpin,
+    {
+        let (session, connection) = self.builder().connect_with(io).await?;
+        targets_of(&session, connection, portal).await
+    }
+
+    fn builder(&self) -> Builder {
+        let builder = Builder::new(&self.initiator, Purpose::Discovery { target: None })
             .auth(self.auth.clone())
             .config(self.config.clone());
-        if let Some(tap) = &self.tap {
-            builder = builder.tap(Arc::clone(tap));
+        match &self.tap {
+            Some(tap) => builder.tap(Arc::clone(tap)),
+            None => builder,
         }
-        let (session, connection) = builder.connect_unspawned().await?;
-        let mut connection = Some(Box::pin(connection));
-        let answer = beside(&mut connection, ask(&session)).await.map_err(ConnectError::Discovery)?;
-        let mut found = targets::parse(&answer)?;
-        for target in &mut found.targets {
-            if target.addresses.is_empty() {
-                target.addresses.push(portal.clone().into());
-            }
-        }
-        Ok(found)
     }
+}
+
+async fn targets_of<IO>(session: &Session, connection: Connection<IO>, portal: &Portal) -> Result<Targets, ConnectError>
+where
+    IO: AsyncRead + AsyncWrite + Unpin,
+{
+    let mut connection = Some(Box::pin(connection));
+    let answer = beside(&mut connection, ask(session)).await.map_err(ConnectError::Discovery)?;
+    let mut found = targets::parse(&answer)?;
+    for target in &mut found.targets {
+        if target.addresses.is_empty() {
+            target.addresses.push(portal.clone().into());
+        }
+    }
+    Ok(found)
 }
 
 async fn ask(session: &Session) -> Result<Vec<u8>, CommandError> {

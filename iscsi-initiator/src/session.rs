@@ -14,7 +14,7 @@ use iscsi_proto::portal::{Portal, PortalGroupTag};
 use iscsi_proto::scsi::{Cdb, Inquiry, InquiryData, Lun as LunNumber, LunList, ReportLuns, Sense, Status, vpd_len};
 use tokio::sync::broadcast;
 
-use crate::core::command::{Command, Finished, Request, Response};
+use crate::core::command::{Command, Finished, Request, Response, is_success};
 use crate::core::login::Authentication;
 use crate::core::{CommandError, ConnectionError, Event, Negotiated, Stats};
 use crate::driver::mailbox::{Mailbox, Pending};
@@ -30,7 +30,7 @@ pub struct Session(Arc<Handle>);
 /// What all handles share; the last one to go says goodbye.
 struct Handle {
     mailbox: Arc<Mailbox>,
-    /// The sender itself is the connection's, so that the events end with it.
+    /// The connection holds the sender, so that listeners see the end when it does.
     events: broadcast::WeakSender<Event>,
     info: Info,
     /// How long a busy unit is waited for.
@@ -79,11 +79,11 @@ const INQUIRY: u16 = 255;
 impl Session {
     pub(crate) fn new(
         mailbox: Arc<Mailbox>,
-        events: &broadcast::Sender<Event>,
+        events: broadcast::WeakSender<Event>,
         info: Info,
         patience: Duration,
     ) -> Self {
-        Self(Arc::new(Handle { mailbox, events: events.downgrade(), info, patience }))
+        Self(Arc::new(Handle { mailbox, events, info, patience }))
     }
 
     /// What is known of the session since login.
@@ -96,10 +96,10 @@ impl Session {
         self.0.mailbox.closed()
     }
 
-    /// Events from now on.
+    /// Events from now on; none if the session is over.
     pub fn events(&self) -> Events {
-        // After the end there are none.
-        Events(self.0.events.upgrade().unwrap_or_else(|| broadcast::Sender::new(1)).subscribe())
+        let over = || broadcast::channel(1).1;
+        Events(self.0.events.upgrade().map_or_else(over, |events| events.subscribe()))
     }
 
     /// Sends a command and waits for its status, whatever that is. [`good`] makes an error of a bad one.
@@ -321,13 +321,11 @@ pub fn good(response: Response) -> Result<Response, CommandError> {
 
 /// The error that a response stands for, if it stands for one.
 pub(crate) fn failure(response: &Response) -> Option<CommandError> {
-    if response.status.is_good_family() {
+    if is_success(response.status, &response.sense) {
         return None;
     }
     match Sense::parse(&response.sense) {
-        Ok(sense) if response.status == Status::CHECK_CONDITION => {
-            (sense.key != iscsi_proto::scsi::SenseKey::RecoveredError).then_some(CommandError::Sense(sense))
-        }
+        Ok(sense) if response.status == Status::CHECK_CONDITION => Some(CommandError::Sense(sense)),
         _ => Some(CommandError::Status(response.status)),
     }
 }

@@ -1,8 +1,11 @@
 //! The bundled iSCSI target.
 
 use std::io::Write;
+use std::net::SocketAddr;
+use std::path::Path;
 use std::process::ExitCode;
 
+use conformance::hostile::{Script, ScriptError, Server as HostileServer};
 use conformance::target::args::Args;
 use conformance::target::server::{Server, ServerError};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -28,13 +31,29 @@ async fn main() -> ExitCode {
 async fn run(args: Args) -> Result<(), String> {
     let listen_for = |kind| signal(kind).map_err(|error| format!("signals: {error}"));
     let (terminate, interrupt) = (listen_for(SignalKind::terminate())?, listen_for(SignalKind::interrupt())?);
-    let server = Server::bind(args.config, &args.listen).await;
-    let server = server.map_err(|error| describe(&error, &args.listen, &args.specs))?;
-    // Whoever started the target and does not read this has no use for it.
-    let _ = writeln!(std::io::stdout(), "listening on {}", server.local_addr());
+    let Args { listen, config, hostile, specs } = args;
+    let failure = |error: ServerError| describe(&error, &listen, &specs);
+    if let Some(path) = hostile {
+        let server = HostileServer::bind(config, script(&path)?, &listen).await.map_err(failure)?;
+        say(server.local_addr());
+        stopped(terminate, interrupt).await;
+        return Ok(());
+    }
+    let server = Server::bind(config, &listen).await.map_err(failure)?;
+    say(server.local_addr());
     stopped(terminate, interrupt).await;
     server.shutdown().await;
     Ok(())
+}
+
+fn say(addr: SocketAddr) {
+    // Whoever started the target and does not read this has no use for it.
+    let _ = writeln!(std::io::stdout(), "listening on {addr}");
+}
+
+fn script(path: &Path) -> Result<Script, String> {
+    let text = std::fs::read_to_string(path).map_err(|error| format!("--hostile {}: {error}", path.display()))?;
+    text.parse().map_err(|error: ScriptError| format!("--hostile {}: {error}", path.display()))
 }
 
 async fn stopped(mut terminate: Signal, mut interrupt: Signal) {

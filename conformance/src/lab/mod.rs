@@ -21,6 +21,7 @@ pub mod image;
 mod leash;
 mod plan;
 mod program;
+mod python;
 pub mod stamp;
 mod tgt;
 mod tool;
@@ -30,6 +31,7 @@ pub use error::{LabError, NotRun};
 pub use leash::Leash;
 pub use plan::{Lun, Target};
 pub use program::{Ran, Riscsiadm, program};
+pub use python::python;
 pub use tgt::{Nexus, Setup, Tgt, tgt};
 pub use tool::tool;
 

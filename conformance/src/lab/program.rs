@@ -37,6 +37,12 @@ fn profile_dir() -> Result<PathBuf, LabError> {
     folder.ok_or_else(|| LabError::Path(test.display().to_string()))
 }
 
+/// The target directory of this build.
+pub(super) fn target_dir() -> Result<PathBuf, LabError> {
+    let profile = profile_dir()?;
+    profile.parent().map(Path::to_path_buf).ok_or_else(|| LabError::Path(profile.display().to_string()))
+}
+
 /// `riscsiadm` with a database and a runtime directory of its own.
 #[derive(Debug)]
 pub struct Riscsiadm {
@@ -81,12 +87,33 @@ impl Riscsiadm {
         self.dir.path().join("db")
     }
 
+    /// The folder of the daemon's socket; it goes with this value.
+    pub fn run_dir(&self) -> PathBuf {
+        self.dir.path().join("run")
+    }
+
+    /// A folder with the program under the name `iscsiadm`, for the front of a PATH.
+    pub fn as_iscsiadm(&self) -> Result<PathBuf, LabError> {
+        let folder = self.dir.path().join("bin");
+        std::fs::create_dir_all(&folder).map_err(LabError::io("make a directory"))?;
+        let link = folder.join("iscsiadm");
+        if !link.exists() {
+            std::os::unix::fs::symlink(&self.program, &link).map_err(LabError::io("make a link"))?;
+        }
+        Ok(folder)
+    }
+
     /// A command with the environment set and no arguments yet.
     pub fn command(&self) -> Command {
         let mut command = Command::new(&self.program);
-        command.env("RISCSI_DB", self.db()).env("RISCSI_RUN", self.dir.path().join("run")).stdin(Stdio::null());
-        command.envs(self.env.iter().map(|(name, value)| (name, value)));
+        self.set_environment(&mut command);
         command
+    }
+
+    /// Gives another command the environment in which the program works on this database.
+    pub fn set_environment(&self, command: &mut Command) {
+        command.env("RISCSI_DB", self.db()).env("RISCSI_RUN", self.run_dir()).stdin(Stdio::null());
+        command.envs(self.env.iter().map(|(name, value)| (name, value)));
     }
 
     /// Runs it with these arguments, to its end.
@@ -97,6 +124,13 @@ impl Riscsiadm {
     /// Runs it and gives standard output as bytes, whatever they are.
     pub fn bytes(&self, args: &[&str]) -> Result<Vec<u8>, LabError> {
         self.command().args(args).output().map(|done| done.stdout).map_err(LabError::io("run riscsiadm"))
+    }
+}
+
+impl Drop for Riscsiadm {
+    fn drop(&mut self) {
+        // A daemon that a login started goes with the database that it belongs to; without one this does nothing.
+        let _ = self.command().args(["-k", "0"]).output();
     }
 }
 

@@ -39,6 +39,9 @@ struct Raw {
     /// What initiators have to prove to discover targets
     #[arg(long, value_name = "USER:SECRET")]
     discovery_chap: Option<Account>,
+    /// Misbehave on every connection as the script in this file says
+    #[arg(long, value_name = "SCRIPT-FILE")]
+    hostile: Option<PathBuf>,
 }
 
 /// What the command line asks for.
@@ -48,6 +51,8 @@ pub struct Args {
     pub listen: String,
     /// What to serve.
     pub config: Config,
+    /// The script of a target that misbehaves; see `hostile`.
+    pub hostile: Option<PathBuf>,
     /// The text of each `--lun`, by target and number, for messages about it.
     pub specs: Vec<Vec<String>>,
 }
@@ -117,7 +122,8 @@ impl Args {
         let specs = groups.iter().map(|group| group.luns.iter().map(|spec| spec.text.clone()).collect()).collect();
         let targets = groups.into_iter().map(Group::config).collect::<Result<_, _>>()?;
         let discovery_chap = raw.discovery_chap.map(|account| Chap::new(account.0));
-        Ok(Self { listen: raw.listen, config: Config { targets, discovery_chap, ..Config::default() }, specs })
+        let config = Config { targets, discovery_chap, ..Config::default() };
+        Ok(Self { listen: raw.listen, config, hostile: raw.hostile, specs })
     }
 }
 

@@ -154,7 +154,7 @@ fn blocks_past_the_end_and_protection_are_refused() {
     }
     let protected = Cdb::from_bytes(&[0x28, 0x20, 0, 0, 0, 0, 0, 0, 1, 0]).unwrap();
     assert_eq!(code(&peer.read(protected, BLOCK)), Some(INVALID_FIELD));
-    let unknown = Cdb::from_bytes(&[0x83; 16]).unwrap();
+    let unknown = Cdb::from_bytes(&[0x86; 16]).unwrap();
     assert_eq!(code(&peer.read(unknown, 0)), Some(INVALID_OPCODE));
 }
 

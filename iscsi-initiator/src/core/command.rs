@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use iscsi_proto::pdu::{Residual, TaskAttribute, TaskFunction, TaskResult};
-use iscsi_proto::scsi::{Cdb, Lun, Status};
+use iscsi_proto::scsi::{Cdb, Lun, Sense, SenseKey, Status};
 
 use super::error::CommandError;
 use super::payload::Payload;
@@ -68,6 +68,13 @@ pub struct Response {
     pub residual: Residual,
 }
 
+/// Whether a status means that the command did what it should: one of the good ones, or CHECK CONDITION with a recovered
+/// error of this command. Deferred sense is of an earlier command; this one was not done.
+pub(crate) fn is_success(status: Status, sense: &[u8]) -> bool {
+    let recovered = |sense: Sense| sense.key == SenseKey::RecoveredError && !sense.deferred;
+    status.is_good_family() || (status == Status::CHECK_CONDITION && Sense::parse(sense).is_ok_and(recovered))
+}
+
 /// Names a request to the owner of the core.
 pub type Token = usize;
 
@@ -105,7 +112,8 @@ pub enum Request {
     },
     /// A text exchange that sends this key=value text.
     Text(Vec<u8>),
-    /// A task management function other than ABORT TASK, which the core sends on its own.
+    /// A task management function: ABORT TASK SET, CLEAR ACA, CLEAR TASK SET or a reset. ABORT TASK the core sends on its
+    /// own; the others need levels that it does not offer.
     Task {
         /// The function.
         function: TaskFunction,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use iscsi_proto::framer::FrameError;
-use iscsi_proto::pdu::{LogoutResult, RejectReason, ServiceResponse};
+use iscsi_proto::pdu::{LogoutResult, RejectReason, ServiceResponse, TaskResult};
 use iscsi_proto::scsi::{Sense, Status};
 
 use super::PeerMisbehaved;
@@ -46,9 +46,26 @@ pub enum ConnectionError {
     /// The target answered a logout with a failure; the connection is closed all the same.
     #[error("the target could not complete the logout: {}", logout_text(*.0))]
     LogoutFailed(LogoutResult),
-    /// The session was logged out, at this side's wish or the target's.
+    /// The target rejected a logout; the connection is closed all the same.
+    #[error("the target rejected the logout: {0}")]
+    LogoutRejected(RejectReason),
+    /// The session was logged out.
     #[error("the session is logged out")]
     LoggedOut,
+    /// The target asked for a logout, and got it.
+    #[error("the target asked for a logout")]
+    LogoutRequested,
+    /// A command made no progress, and the target did not abort it: what became of it cannot be learnt any more.
+    #[error("a command made no progress for {after:?}, and the target did not abort it ({result:?})")]
+    NotAborted {
+        /// How long was waited.
+        after: Duration,
+        /// What it answered instead.
+        result: TaskResult,
+    },
+    /// The same, when the target rejects the request to abort.
+    #[error("a command made no progress, and the target rejected the request to abort it: {0}")]
+    AbortRejected(RejectReason),
     /// The future that runs the connection was dropped.
     #[error("the connection is no longer being run")]
     Abandoned,
@@ -109,11 +126,11 @@ pub enum CommandError {
     #[error("the target rejected the request: {0}")]
     Rejected(RejectReason),
     /// GOOD status, but fewer bytes than the command asked for.
-    #[error("{received} of {expected} bytes came although the status was GOOD")]
+    #[error("{received} of {expected} bytes were transferred although the status was GOOD")]
     Short {
-        /// Bytes asked for.
+        /// Bytes that were to be transferred.
         expected: usize,
-        /// Bytes that came.
+        /// Bytes that were.
         received: usize,
     },
     /// The data that came is not what the command returns.
@@ -145,7 +162,7 @@ pub enum CommandError {
         size: u64,
     },
     /// No progress for the time allowed. The task was aborted if it had been sent.
-    #[error("the command made no progress for {after:?}{}", if *.sent { " and was aborted" } else { " because the target's command window is closed" })]
+    #[error("the command made no progress for {after:?}{}", if *.sent { " and was aborted" } else { " and was never sent: the target takes no more commands" })]
     TimedOut {
         /// How long was waited.
         after: Duration,

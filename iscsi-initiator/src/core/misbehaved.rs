@@ -196,6 +196,13 @@ rules! {
         /// Where the last sequence ended.
         end: usize,
     } "an R2T for offset {offset} came after data up to {end} was asked for" "11.8";
+    /// An R2T that skips data, although DataSequenceInOrder is in force.
+    R2tSkips {
+        /// Where it starts.
+        offset: u32,
+        /// Where the last sequence ended.
+        end: usize,
+    } "an R2T for offset {offset} came although nothing beyond {end} was asked for yet" "11.8";
     /// More R2Ts than MaxOutstandingR2T allows.
     TooManyR2ts {
         /// MaxOutstandingR2T.

@@ -6,6 +6,7 @@ use std::io::IoSlice;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use iscsi_proto::digest::Crc32c;
 use iscsi_proto::pdu::{Header, padding};
+use iscsi_proto::tags::Itt;
 
 use super::payload::Payload;
 
@@ -15,6 +16,9 @@ pub(crate) struct SendQueue {
     small: BytesMut,
     chunks: VecDeque<Chunk>,
     len: usize,
+    /// Where PDUs end, counted in bytes from the first that was ever appended, and whose they are.
+    ends: VecDeque<(u64, Itt)>,
+    appended: u64,
     header_digest: bool,
     data_digest: bool,
 }
@@ -39,34 +43,43 @@ impl SendQueue {
 
     /// Appends a PDU without data.
     pub(crate) fn push(&mut self, header: &Header) {
-        self.push_head(header, &[]);
+        self.append_head(header, &[]);
+        self.mark(header);
     }
 
     /// Appends a PDU with additional header segments (padded already) and the range of `payload` that is its data.
     pub(crate) fn push_data(&mut self, header: Header, ahs: &[u8], payload: &Payload, offset: usize, length: usize) {
         let header = header.with_data_len(length as u32).with_ahs_len(ahs.len());
-        self.push_head(&header, ahs);
+        self.append_head(&header, ahs);
         let mut crc = self.data_digest.then(Crc32c::new);
         for slice in payload.slices(offset, length) {
             if let Some(crc) = &mut crc {
                 crc.update(&slice);
             }
             self.len += slice.len();
+            self.appended += slice.len() as u64;
             self.chunks.push_back(Chunk::Payload(slice));
         }
-        self.push_tail(length, crc.as_mut());
+        self.append_tail(length, crc.as_mut());
+        self.mark(&header);
     }
 
     /// Appends a PDU whose data is copied.
     pub(crate) fn push_copy(&mut self, header: Header, data: &[u8]) {
         let header = header.with_data_len(data.len() as u32);
-        self.push_head(&header, &[]);
+        self.append_head(&header, &[]);
         self.append(data);
         let mut crc = self.data_digest.then(Crc32c::new);
         if let Some(crc) = &mut crc {
             crc.update(data);
         }
-        self.push_tail(data.len(), crc.as_mut());
+        self.append_tail(data.len(), crc.as_mut());
+        self.mark(&header);
+    }
+
+    /// Whether a PDU with this tag has not been written yet, or not all of it.
+    pub(crate) fn holds(&self, itt: Itt) -> bool {
+        self.ends.iter().any(|(_, held)| *held == itt)
     }
 
     /// Fills `slices` with what comes next and says how many were filled.
@@ -87,8 +100,22 @@ impl SendQueue {
         filled
     }
 
-    /// Forgets `count` bytes that were written.
-    pub(crate) fn advance(&mut self, mut count: usize) {
+    /// Forgets `count` bytes that were written. `moved` hears of each PDU that they belong to: its tag, and whether all of
+    /// it has been written.
+    pub(crate) fn advance(&mut self, count: usize, mut moved: impl FnMut(Itt, bool)) {
+        self.forget(count);
+        let written = self.appended - self.len as u64;
+        while let Some((end, itt)) = self.ends.front().copied() {
+            let whole = end <= written;
+            moved(itt, whole);
+            if !whole {
+                return;
+            }
+            self.ends.pop_front();
+        }
+    }
+
+    fn forget(&mut self, mut count: usize) {
         self.len = self.len.saturating_sub(count);
         while let Some(chunk) = self.chunks.front_mut() {
             let len = match chunk {
@@ -115,7 +142,7 @@ impl SendQueue {
         }
     }
 
-    fn push_head(&mut self, header: &Header, ahs: &[u8]) {
+    fn append_head(&mut self, header: &Header, ahs: &[u8]) {
         self.append(header.as_bytes());
         self.append(ahs);
         if self.header_digest {
@@ -126,7 +153,7 @@ impl SendQueue {
         }
     }
 
-    fn push_tail(&mut self, length: usize, crc: Option<&mut Crc32c>) {
+    fn append_tail(&mut self, length: usize, crc: Option<&mut Crc32c>) {
         const PAD: [u8; 4] = [0; 4];
         let pad = PAD.get(..padding(length)).unwrap_or_default();
         self.append(pad);
@@ -136,12 +163,18 @@ impl SendQueue {
         }
     }
 
+    /// Notes where the PDU ends that was just appended.
+    fn mark(&mut self, header: &Header) {
+        self.ends.push_back((self.appended, header.itt()));
+    }
+
     fn append(&mut self, bytes: &[u8]) {
         if bytes.is_empty() {
             return;
         }
         self.small.put_slice(bytes);
         self.len += bytes.len();
+        self.appended += bytes.len() as u64;
         match self.chunks.back_mut() {
             Some(Chunk::Small(len)) => *len += bytes.len(),
             _ => self.chunks.push_back(Chunk::Small(bytes.len())),
@@ -167,10 +200,28 @@ mod tests {
             let mut slices = [IoSlice::new(&[]); 5];
             let filled = queue.slices(&mut slices);
             let bytes: Vec<u8> = slices[..filled].iter().flat_map(|slice| slice.to_vec()).take(step).collect();
-            queue.advance(bytes.len());
+            queue.advance(bytes.len(), |_, _| {});
             out.extend(bytes);
         }
         out
+    }
+
+    #[test]
+    fn the_owner_hears_which_pdus_were_written() {
+        let mut queue = SendQueue::default();
+        for itt in [1, 2, 3] {
+            let mut header = Header::new(Opcode::NopOut);
+            header.0[16..20].copy_from_slice(&u32::to_be_bytes(itt));
+            queue.push(&header);
+        }
+        for (count, expected) in
+            [(10, vec![(1, false)]), (38, vec![(1, true), (2, false)]), (96, vec![(2, true), (3, true)])]
+        {
+            let mut heard = Vec::new();
+            queue.advance(count, |itt, whole| heard.push((itt.0, whole)));
+            assert_eq!(heard, expected, "{count}");
+        }
+        assert_eq!(queue.len(), 0);
     }
 
     proptest! {

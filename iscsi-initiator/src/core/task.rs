@@ -92,6 +92,11 @@ pub(crate) struct Burst {
 }
 
 impl Task {
+    /// A task that nobody waits for, not sent yet.
+    pub(crate) const fn new(kind: Kind, lun: Lun, now: Time, timeout: Duration) -> Self {
+        Self { token: None, kind, lun, cmd_sn: None, progress: now, timeout, aborted_by: None }
+    }
+
     pub(crate) const fn scsi(&mut self) -> Option<&mut Scsi> {
         match &mut self.kind {
             Kind::Scsi(scsi) => Some(scsi),
@@ -189,15 +194,7 @@ mod tests {
     use super::*;
 
     fn task() -> Task {
-        Task {
-            token: None,
-            kind: Kind::Ping,
-            lun: Lun::ZERO,
-            cmd_sn: None,
-            progress: Time::ZERO,
-            timeout: Duration::ZERO,
-            aborted_by: None,
-        }
+        Task::new(Kind::Ping, Lun::ZERO, Time::ZERO, Duration::ZERO)
     }
 
     #[test]

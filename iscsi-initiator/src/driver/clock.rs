@@ -4,6 +4,9 @@ use tokio::time::Instant;
 
 use crate::core::Time;
 
+/// What is further away than this, 30 years, never comes.
+const FAR: Time = Time::from_secs(30 * 365 * 24 * 60 * 60);
+
 /// Counts time from the start of a connection. Under tokio's paused time it counts virtual time.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Clock(Instant);
@@ -19,6 +22,6 @@ impl Clock {
 
     /// The instant at which the clock shows `time`.
     pub(crate) fn at(self, time: Time) -> Instant {
-        self.0 + time
+        self.0 + time.min(FAR)
     }
 }

@@ -46,7 +46,7 @@ pub struct Connection<IO> {
     io: Line<IO>,
     core: Core,
     mailbox: Arc<Mailbox>,
-    /// Until the end.
+    /// `None` once the connection is over: listeners then see the end.
     events: Option<broadcast::Sender<Event>>,
     staging: Staging,
     staging_limit: usize,
@@ -144,7 +144,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
             match Pin::new(&mut self.io).poll_write_vectored(cx, slices) {
                 Poll::Pending => break,
                 Poll::Ready(Ok(0)) => return self.lose(cx, &ConnectionError::ClosedByTarget),
-                Poll::Ready(Ok(count)) => self.core.sent(count),
+                Poll::Ready(Ok(count)) => self.core.sent(count, self.clock.now()),
                 Poll::Ready(Err(error)) => return self.lose(cx, &error.into()),
             }
             (any, self.unflushed) = (true, true);

@@ -39,7 +39,7 @@ impl CdbError {
 }
 
 impl Cdb {
-    /// The longest block; longer ones need an additional header segment and are not represented here.
+    /// The longest block; longer ones need an additional header segment: see [`LongCdb`](super::LongCdb).
     pub const MAX_LEN: usize = 16;
 
     /// READ(10).

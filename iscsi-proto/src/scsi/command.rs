@@ -1,17 +1,24 @@
 //! Any command: from bytes and to bytes.
 
+use super::atomic::WriteAtomic;
 use super::capacity::ReadCapacity16;
 use super::cdb::{Cdb, CdbError};
+use super::copy::{CopyAbort, CopyResults, ExtendedCopy, TokenCommand};
+use super::defects::ReadDefects;
+use super::format::FormatUnit;
 use super::inquiry::Inquiry;
 use super::lba::{GetLbaStatus, Unmap};
+use super::log::LogSense;
 use super::luns::ReportLuns;
 use super::medium::{ByteCheck, CompareAndWrite, SyncCache, Verify, WriteSame};
 use super::mode::{ModeSelect, ModeSense};
 use super::opcodes::ReportOpcodes;
-use super::ports::ReportPortGroups;
+use super::ports::{ReportPortGroups, SetPortGroups};
+use super::prefetch::PreFetch;
 use super::reservation::{ReserveIn, ReserveOut};
+use super::sanitize::Sanitize;
 use super::transfer::Transfer;
-use super::unit::{RequestSense, StartStop};
+use super::unit::{PreventRemoval, RequestSense, StartStop};
 
 const NACA: u8 = 0x04;
 
@@ -63,6 +70,38 @@ pub enum Command {
     ReportOpcodes(ReportOpcodes),
     /// REPORT TARGET PORT GROUPS.
     ReportPortGroups(ReportPortGroups),
+    /// SET TARGET PORT GROUPS.
+    SetPortGroups(SetPortGroups),
+    /// ORWRITE(16).
+    OrWrite(Transfer),
+    /// WRITE ATOMIC(16).
+    WriteAtomic(WriteAtomic),
+    /// PRE-FETCH(10) or (16).
+    PreFetch(PreFetch),
+    /// PREVENT ALLOW MEDIUM REMOVAL.
+    PreventRemoval(PreventRemoval),
+    /// RESERVE(6), which is obsolete: the whole unit for this initiator.
+    ReserveUnit,
+    /// RELEASE(6), which is obsolete.
+    ReleaseUnit,
+    /// FORMAT UNIT.
+    FormatUnit(FormatUnit),
+    /// SANITIZE.
+    Sanitize(Sanitize),
+    /// READ DEFECT DATA(10) or (12).
+    ReadDefects(ReadDefects),
+    /// LOG SENSE.
+    LogSense(LogSense),
+    /// EXTENDED COPY (LID1) or (LID4).
+    ExtendedCopy(ExtendedCopy),
+    /// POPULATE TOKEN.
+    PopulateToken(TokenCommand),
+    /// WRITE USING TOKEN.
+    WriteUsingToken(TokenCommand),
+    /// COPY OPERATION ABORT.
+    CopyAbort(CopyAbort),
+    /// RECEIVE COPY RESULTS.
+    CopyResults(CopyResults),
 }
 
 /// Which way the data of a command goes, and how many bytes that are at most.
@@ -93,24 +132,37 @@ impl Command {
         Ok(match cdb.opcode() {
             0x00 => Self::TestUnitReady,
             0x03 => Self::RequestSense(RequestSense::parse(cdb)?),
+            0x04 => Self::FormatUnit(FormatUnit::parse(cdb)?),
             0x08 | 0x28 | 0xa8 | 0x88 => Self::Read(Transfer::parse(cdb)?),
             0x0a | 0x2a | 0xaa | 0x8a => Self::Write(Transfer::parse(cdb)?),
             0x12 => Self::Inquiry(Inquiry::parse(cdb)?),
             0x15 | 0x55 => Self::ModeSelect(ModeSelect::parse(cdb)?),
+            0x16 => Self::ReserveUnit,
+            0x17 => Self::ReleaseUnit,
             0x1a | 0x5a => Self::ModeSense(ModeSense::parse(cdb)?),
             0x1b => Self::StartStop(StartStop::parse(cdb)?),
+            0x1e => Self::PreventRemoval(PreventRemoval::parse(cdb)?),
             0x25 => Self::ReadCapacity10,
             0x2e | 0xae | 0x8e => Self::WriteAndVerify(Verify::parse_write(cdb)?),
             0x2f | 0xaf | 0x8f => Self::Verify(Verify::parse_verify(cdb)?),
+            0x34 | 0x90 => Self::PreFetch(PreFetch::parse(cdb)?),
             0x35 | 0x91 => Self::SyncCache(SyncCache::parse(cdb)?),
+            0x37 | 0xb7 => Self::ReadDefects(ReadDefects::parse(cdb)?),
             0x41 | 0x93 => Self::WriteSame(WriteSame::parse(cdb)?),
             0x42 => Self::Unmap(Unmap::parse(cdb)?),
+            0x48 => Self::Sanitize(Sanitize::parse(cdb)?),
+            0x4d => Self::LogSense(LogSense::parse(cdb)?),
             0x5e => Self::ReserveIn(ReserveIn::parse(cdb)?),
             0x5f => Self::ReserveOut(ReserveOut::parse(cdb)?),
+            0x83 => Self::parse_copy(cdb)?,
+            0x84 => Self::CopyResults(CopyResults::parse(cdb)?),
             0x89 => Self::CompareAndWrite(CompareAndWrite::parse(cdb)?),
+            0x8b => Self::OrWrite(Transfer::parse(cdb)?),
+            0x9c => Self::WriteAtomic(WriteAtomic::parse(cdb)?),
             0x9e => Self::parse_service_action_in(cdb)?,
             0xa0 => Self::ReportLuns(ReportLuns::parse(cdb)?),
             0xa3 => Self::parse_maintenance_in(cdb)?,
+            0xa4 => Self::SetPortGroups(SetPortGroups::parse(cdb)?),
             other => return Err(CdbError::Opcode(other)),
         })
     }
@@ -127,6 +179,16 @@ impl Command {
         match cdb.service_action() {
             0x0a => ReportPortGroups::parse(cdb).map(Self::ReportPortGroups),
             0x0c => ReportOpcodes::parse(cdb).map(Self::ReportOpcodes),
+            _ => Err(CdbError::SERVICE_ACTION),
+        }
+    }
+
+    fn parse_copy(cdb: &Cdb) -> Result<Self, CdbError> {
+        match cdb.service_action() {
+            0x00 | 0x01 => ExtendedCopy::parse(cdb).map(Self::ExtendedCopy),
+            0x10 => TokenCommand::parse(cdb).map(Self::PopulateToken),
+            0x11 => TokenCommand::parse(cdb).map(Self::WriteUsingToken),
+            0x1c => CopyAbort::parse(cdb).map(Self::CopyAbort),
             _ => Err(CdbError::SERVICE_ACTION),
         }
     }
@@ -157,6 +219,22 @@ impl Command {
             Self::ReserveOut(command) => command.encode(),
             Self::ReportOpcodes(command) => command.encode(),
             Self::ReportPortGroups(command) => command.encode(),
+            Self::SetPortGroups(command) => command.encode(),
+            Self::OrWrite(command) => command.encode_or_write(),
+            Self::WriteAtomic(command) => command.encode(),
+            Self::PreFetch(command) => command.encode(),
+            Self::PreventRemoval(command) => command.encode(),
+            Self::ReserveUnit => Cdb::new(0x16),
+            Self::ReleaseUnit => Cdb::new(0x17),
+            Self::FormatUnit(command) => command.encode(),
+            Self::Sanitize(command) => command.encode(),
+            Self::ReadDefects(command) => command.encode(),
+            Self::LogSense(command) => command.encode(),
+            Self::ExtendedCopy(command) => command.encode(),
+            Self::PopulateToken(command) => command.encode_populate(),
+            Self::WriteUsingToken(command) => command.encode_use(),
+            Self::CopyAbort(command) => command.encode(),
+            Self::CopyResults(command) => command.encode(),
         }
     }
 
@@ -199,35 +277,70 @@ impl Command {
             (Self::ReserveOut(_), _) => "PERSISTENT RESERVE OUT",
             (Self::ReportOpcodes(_), _) => "REPORT SUPPORTED OPERATION CODES",
             (Self::ReportPortGroups(_), _) => "REPORT TARGET PORT GROUPS",
+            (Self::SetPortGroups(_), _) => "SET TARGET PORT GROUPS",
+            (Self::OrWrite(_), _) => "ORWRITE(16)",
+            (Self::WriteAtomic(_), _) => "WRITE ATOMIC(16)",
+            (Self::PreFetch(_), 10) => "PRE-FETCH(10)",
+            (Self::PreFetch(_), _) => "PRE-FETCH(16)",
+            (Self::PreventRemoval(_), _) => "PREVENT ALLOW MEDIUM REMOVAL",
+            (Self::ReserveUnit, _) => "RESERVE(6)",
+            (Self::ReleaseUnit, _) => "RELEASE(6)",
+            (Self::FormatUnit(_), _) => "FORMAT UNIT",
+            (Self::Sanitize(_), _) => "SANITIZE",
+            (Self::ReadDefects(_), 10) => "READ DEFECT DATA(10)",
+            (Self::ReadDefects(_), _) => "READ DEFECT DATA(12)",
+            (Self::LogSense(_), _) => "LOG SENSE",
+            (Self::ExtendedCopy(ExtendedCopy { long_id: false, .. }), _) => "EXTENDED COPY(LID1)",
+            (Self::ExtendedCopy(_), _) => "EXTENDED COPY(LID4)",
+            (Self::PopulateToken(_), _) => "POPULATE TOKEN",
+            (Self::WriteUsingToken(_), _) => "WRITE USING TOKEN",
+            (Self::CopyAbort(_), _) => "COPY OPERATION ABORT",
+            (Self::CopyResults(_), _) => "RECEIVE COPY RESULTS",
         }
     }
 
     /// How much data moves on a unit with blocks of `block_len` bytes without protection information.
     ///
-    /// Where the command has an allocation length, that is the answer: the device may send less.
+    /// Where the command has an allocation length, that is the answer: the device may send less. FORMAT UNIT does not tell how
+    /// long its parameter list is; the answer for it is the header of the list.
     pub fn data_phase(&self, block_len: u32) -> DataPhase {
         let bytes = |blocks: u32| u64::from(blocks) * u64::from(block_len);
         match *self {
             Self::TestUnitReady
             | Self::SyncCache(_)
             | Self::StartStop(_)
+            | Self::PreFetch(_)
+            | Self::PreventRemoval(_)
+            | Self::ReserveUnit
+            | Self::ReleaseUnit
+            | Self::CopyAbort(_)
+            | Self::FormatUnit(FormatUnit { list: None, .. })
             | Self::WriteSame(WriteSame { no_data: true, .. }) => DataPhase::None,
             Self::RequestSense(RequestSense { allocation, .. }) => DataPhase::In(allocation.into()),
             Self::Inquiry(Inquiry { allocation, .. })
             | Self::ModeSense(ModeSense { allocation, .. })
+            | Self::LogSense(LogSense { allocation, .. })
             | Self::ReserveIn(ReserveIn { allocation, .. }) => DataPhase::In(allocation.into()),
             Self::ReportLuns(ReportLuns { allocation, .. })
             | Self::ReadCapacity16(ReadCapacity16 { allocation })
             | Self::GetLbaStatus(GetLbaStatus { allocation, .. })
             | Self::ReportOpcodes(ReportOpcodes { allocation, .. })
+            | Self::ReadDefects(ReadDefects { allocation, .. })
+            | Self::CopyResults(CopyResults { allocation, .. })
             | Self::ReportPortGroups(ReportPortGroups { allocation, .. }) => DataPhase::In(allocation.into()),
-            Self::Unmap(Unmap { length, .. }) | Self::ModeSelect(ModeSelect { length, .. }) => {
-                DataPhase::Out(length.into())
-            }
-            Self::ReserveOut(ReserveOut { length, .. }) => DataPhase::Out(length.into()),
+            Self::Unmap(Unmap { length, .. })
+            | Self::Sanitize(Sanitize { length, .. })
+            | Self::ModeSelect(ModeSelect { length, .. }) => DataPhase::Out(length.into()),
+            Self::ReserveOut(ReserveOut { length, .. })
+            | Self::SetPortGroups(SetPortGroups { length })
+            | Self::ExtendedCopy(ExtendedCopy { length, .. })
+            | Self::PopulateToken(TokenCommand { length, .. })
+            | Self::WriteUsingToken(TokenCommand { length, .. }) => DataPhase::Out(length.into()),
+            Self::FormatUnit(FormatUnit { list: Some(long), .. }) => DataPhase::Out(if long { 8 } else { 4 }),
+            Self::WriteAtomic(command) => DataPhase::Out(bytes(command.blocks.into())),
             Self::ReadCapacity10 => DataPhase::In(8),
             Self::Read(command) => DataPhase::In(bytes(command.blocks)),
-            Self::Write(command) => DataPhase::Out(bytes(command.blocks)),
+            Self::Write(command) | Self::OrWrite(command) => DataPhase::Out(bytes(command.blocks)),
             Self::Verify(command) => match command.check {
                 ByteCheck::Medium => DataPhase::None,
                 ByteCheck::Compare => DataPhase::Out(bytes(command.blocks)),
@@ -304,6 +417,14 @@ mod tests {
             (Command::Verify(verify(ByteCheck::CompareOne)), DataPhase::Out(512)),
             (Command::WriteAndVerify(verify(ByteCheck::Medium)), DataPhase::Out(7 * 512)),
             (Command::WriteSame(WriteSame::new(0, 9)), DataPhase::Out(512)),
+            (Command::OrWrite(Transfer::new(5, 3)), DataPhase::Out(1536)),
+            (Command::WriteAtomic(WriteAtomic { blocks: 2, ..WriteAtomic::default() }), DataPhase::Out(1024)),
+            (Command::PreFetch(PreFetch::new(0, 9)), DataPhase::None),
+            (Command::LogSense(LogSense::new(0x0d, 0, 64)), DataPhase::In(64)),
+            (Command::FormatUnit(FormatUnit::default()), DataPhase::None),
+            (Command::FormatUnit(FormatUnit { list: Some(true), ..FormatUnit::default() }), DataPhase::Out(8)),
+            (Command::ExtendedCopy(ExtendedCopy { long_id: true, length: 143 }), DataPhase::Out(143)),
+            (Command::SetPortGroups(SetPortGroups { length: 8 }), DataPhase::Out(8)),
             (Command::WriteSame(WriteSame { no_data: true, ..WriteSame::new(0, 9) }), DataPhase::None),
             (
                 Command::CompareAndWrite(CompareAndWrite { blocks: 255, ..CompareAndWrite::default() }),

@@ -184,7 +184,7 @@ impl UnmapList {
     }
 }
 
-fn range(input: &[u8]) -> IResult<&[u8], LbaRange> {
+pub(super) fn range(input: &[u8]) -> IResult<&[u8], LbaRange> {
     (be_u64, be_u32).map(|(lba, blocks)| LbaRange { lba, blocks }).parse(input)
 }
 
@@ -199,7 +199,7 @@ impl LbaRange {
         self.lba.checked_add(self.blocks as u64)
     }
 
-    fn encode_to(&self, out: &mut Vec<u8>) {
+    pub(super) fn encode_to(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.lba.to_be_bytes());
         out.extend_from_slice(&self.blocks.to_be_bytes());
     }

@@ -18,20 +18,29 @@
 //! ```
 
 mod asc;
+mod atomic;
+mod bidi;
 mod capacity;
 mod cdb;
 mod command;
+mod copy;
+mod defects;
 mod error;
+mod format;
 mod inquiry;
 mod key;
 mod lba;
+mod log;
+mod long;
 mod lun;
 mod luns;
 mod medium;
 mod mode;
 mod opcodes;
 mod ports;
+mod prefetch;
 mod reservation;
+mod sanitize;
 mod sense;
 mod status;
 mod transfer;
@@ -40,28 +49,40 @@ mod vpd;
 mod wire;
 
 pub use asc::text as asc_text;
+pub use atomic::WriteAtomic;
+pub use bidi::XdWriteRead;
 pub use capacity::{Capacity, Protection, ReadCapacity16};
 pub use cdb::{Cdb, CdbError};
 pub use command::{Command, DataPhase};
+pub use copy::{
+    CopyAbort, CopyHeader, CopyList, CopyParameters, CopyQuery, CopyResults, CopyStatus, CopyTarget, ExtendedCopy,
+    FailedSegment, OperationStatus, PopulateList, RodToken, Segment, TokenCommand, TokenReport, UseList,
+};
+pub use defects::{Defect, DefectList, ReadDefects};
 pub use error::DataError;
+pub use format::{FormatList, FormatUnit, InitPattern};
 pub use inquiry::{DeviceType, Inquiry, InquiryData, Peripheral, Qualifier};
 pub use key::SenseKey;
 pub use lba::{GetLbaStatus, LbaExtent, LbaRange, LbaState, LbaStatus, Unmap, UnmapList};
-pub use lun::{Lun, LunError};
+pub use log::{LogPage, LogPages, LogParameter, LogSense};
+pub use long::{LongCdb, LongCommand, Tags};
+pub use lun::{Address, Lun, LunError};
 pub use luns::{LunList, ReportLuns};
 pub use medium::{ByteCheck, CompareAndWrite, SyncCache, Verify, WriteSame};
 pub use mode::{BlockDescriptor, Caching, Control, ModeData, ModePage, ModeSelect, ModeSense, PageControl};
 pub use opcodes::{OpcodeEntry, OpcodeList, OpcodeQuery, OpcodeReport, ReportOpcodes, Support, Timeouts};
-pub use ports::{AccessState, PortGroup, PortGroups, ReportPortGroups};
+pub use ports::{AccessState, GroupState, PortGroup, PortGroups, ReportPortGroups, SetPortGroups, SetPortList};
+pub use prefetch::PreFetch;
 pub use reservation::{
     KeyList, MoveList, Registrant, RegistrantList, ReservationReport, ReservationType, ReserveCapabilities, ReserveIn,
     ReserveInAction, ReserveOut, ReserveOutAction, ReserveOutList, TransportId,
 };
+pub use sanitize::{OverwriteList, Sanitize, SanitizeAction};
 pub use sense::{FieldPointer, Sense, Specific};
 pub use status::Status;
 pub use transfer::{Form, Transfer};
-pub use unit::{RequestSense, StartStop};
+pub use unit::{PreventRemoval, RequestSense, StartStop};
 pub use vpd::{
-    Association, BlockLimits, Designation, Designator, DeviceId, MediumInfo, Provisioning, ProvisioningType, Rotation,
-    SupportedPages, UnitSerial, vpd_len,
+    Association, BlockLimits, CopyFeature, Designation, Designator, DeviceId, ExtendedInquiry, ListLimits, MediumInfo,
+    Provisioning, ProvisioningType, Rotation, SupportedPages, ThirdPartyCopy, TokenLimits, UnitSerial, vpd_len,
 };

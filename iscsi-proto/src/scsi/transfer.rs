@@ -89,6 +89,13 @@ impl Transfer {
         self.place().encode(0x2a, 0x8a)
     }
 
+    /// ORWRITE of these blocks, whose data is combined with what they hold, bit by bit. Only the 16-byte form exists.
+    pub const fn encode_or_write(&self) -> Cdb {
+        let mut place = self.place();
+        place.form = Form::Sixteen;
+        place.encode(0x2b, 0x8b)
+    }
+
     #[inline]
     const fn place(&self) -> Place {
         let flags = self.protect << 5 | bit(self.dpo, DPO) | bit(self.fua, FUA);

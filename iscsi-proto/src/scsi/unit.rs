@@ -1,9 +1,10 @@
-//! REQUEST SENSE (SPC-5) and START STOP UNIT (SBC-4): commands for the unit as a whole.
+//! REQUEST SENSE, PREVENT ALLOW MEDIUM REMOVAL (SPC-5) and START STOP UNIT (SBC-4): commands for the unit as a whole.
 //!
 //! ```text
 //! REQUEST SENSE    byte 1   . . . . . . . DESC    4 allocation length
 //! START STOP UNIT  byte 1   . . . . . . . IMMED   3 modifier(4)
 //!                       4   power condition(4) . NO_FLUSH LOEJ START
+//! PREVENT ALLOW    byte 4   . . . . . . prevent(2)
 //! ```
 
 use nom::Parser;
@@ -77,6 +78,24 @@ impl StartStop {
     }
 }
 
+/// PREVENT ALLOW MEDIUM REMOVAL.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub struct PreventRemoval {
+    /// PREVENT, 0 to 3: bit 0 keeps the medium in; bit 1 is obsolete.
+    pub prevent: u8,
+}
+
+impl PreventRemoval {
+    pub(super) fn parse(cdb: &Cdb) -> Result<Self, CdbError> {
+        cdb.fields(|input| (skip::<3>, be_u8).parse(input)).map(|((), prevent)| Self { prevent: prevent & 3 })
+    }
+
+    /// The CDB of this command.
+    pub const fn encode(&self) -> Cdb {
+        Cdb::new(0x1e).byte(4, self.prevent & 3)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -92,6 +111,15 @@ mod tests {
         assert_eq!(stop.encode().as_bytes(), [0x1b, 1, 0, 2, 0xa4, 0]);
         let eject = StartStop { load_eject: true, start: true, ..StartStop::default() };
         assert_eq!(eject.encode().as_bytes(), [0x1b, 0, 0, 0, 3, 0]);
+        for prevent in 0..4 {
+            let command = PreventRemoval { prevent };
+            assert_eq!(command.encode().as_bytes(), [0x1e, 0, 0, 0, prevent, 0]);
+            assert_eq!(Command::parse(command.encode().as_bytes()), Ok(Command::PreventRemoval(command)));
+        }
+        for (command, opcode) in [(Command::ReserveUnit, 0x16), (Command::ReleaseUnit, 0x17)] {
+            assert_eq!(command.encode().as_bytes(), [opcode, 0, 0, 0, 0, 0]);
+            assert_eq!(Command::parse(command.encode().as_bytes()), Ok(command));
+        }
     }
 
     proptest! {

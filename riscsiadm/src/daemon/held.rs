@@ -7,11 +7,11 @@ use std::time::Duration;
 use iscsi_initiator::core::{CommandError, ConnectionError};
 use iscsi_initiator::{ConnectError, Info, Session};
 use iscsi_proto::isid::Isid;
-use tokio::task::{AbortHandle, JoinHandle};
+use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep};
 
 use crate::output::escape;
-use crate::settings::session::{Running, Setup};
+use crate::settings::session::{Connection, Running, Setup};
 
 /// The wait before the first attempt to come back; each further one takes twice as long.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
@@ -71,11 +71,7 @@ impl Held {
 
     /// Sees to it from now on that the session is up. `connection` is the task of the connection that it has, if any;
     /// `gone` is called if it cannot be brought back.
-    pub(super) fn keep(
-        self: &Arc<Self>,
-        connection: Option<JoinHandle<Result<(), ConnectionError>>>,
-        gone: impl FnOnce() + Send + 'static,
-    ) {
+    pub(super) fn keep(self: &Arc<Self>, connection: Option<Connection>, gone: impl FnOnce() + Send + 'static) {
         let held = Arc::clone(self);
         let task = tokio::spawn(async move {
             held.run(connection).await;
@@ -108,7 +104,7 @@ impl Held {
         }
     }
 
-    async fn run(&self, mut connection: Option<JoinHandle<Result<(), ConnectionError>>>) {
+    async fn run(&self, mut connection: Option<Connection>) {
         let mut pause = FIRST_PAUSE;
         loop {
             if let Some(task) = connection.take() {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use iscsi_initiator::ConnectError;
+use iscsi_initiator::tap::Tap;
 use iscsi_proto::isid::Isid;
 use tokio::sync::mpsc::Sender;
 use tokio::time::{Instant, sleep};
@@ -19,6 +20,7 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::ipc::message::{Fault, Login, Node, Reply};
 use crate::settings::session::{Running, Setup};
+use crate::trace::Trace;
 
 /// The wait before a first login is tried again.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -28,13 +30,15 @@ struct Order {
     login: Login,
     store: Store,
     places: Places,
+    trace: Option<Trace>,
 }
 
 /// Logs in to all nodes at once, and tells of each in order.
 pub(super) async fn all(registry: &Arc<Registry>, login: Login, out: &Sender<Reply>) -> Result<(), Failure> {
     let places = Places { db: login.db.clone(), config: login.config.clone() };
     let store = Store::at(&places.db, Config::read(&places.config)?)?;
-    let order = Arc::new(Order { login, store, places });
+    let trace = login.trace.as_deref().map(Trace::create).transpose()?;
+    let order = Arc::new(Order { login, store, places, trace });
     let one = |node: &Node| {
         let (registry, order, node) = (Arc::clone(registry), Arc::clone(&order), node.clone());
         tokio::spawn(async move {
@@ -64,7 +68,8 @@ impl Order {
         let id = view::node(node)?;
         let gate = registry.gates.of(&id);
         let mut entered = gate.enter().await?;
-        let setup = Setup::read(&self.store, &self.places.config, &id, &self.login.secrets, self.login.timeout)?;
+        let mut setup = Setup::read(&self.store, &self.places.config, &id, &self.login.secrets, self.login.timeout)?;
+        setup.tap = self.trace.clone().map(|trace| Arc::new(trace) as Arc<dyn Tap>);
         let missing = missing(registry, &id, &setup, self.login.additional)?;
         for _ in 0..missing {
             sids.push(self.session(registry, &setup, &mut entered).await?);

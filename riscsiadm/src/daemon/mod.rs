@@ -1,8 +1,8 @@
 //! The daemon: it holds sessions, so that they outlive the call that logged in.
 //!
-//! - [`instance`] sees to it that there is one, [`server`] talks with clients.
-//! - [`registry`] is all sessions, [`held`] is one of them; [`login`] makes them, [`units`] looks at their logical units.
-//! - [`state`] is what a daemon leaves behind for the next one.
+//! - `instance` sees to it that there is one, `server` talks with clients.
+//! - `registry` is all sessions, `held` is one of them; `login` makes them, `units` looks at their logical units.
+//! - `state` is what a daemon leaves behind for the next one.
 //!
 //! What it should hold is written down before a client hears that a login is done, and struck out before a logout begins.
 //! So whenever it is killed, the next one takes up what clients were promised, and nothing else.
@@ -36,21 +36,17 @@ use crate::log;
 use instance::Instance;
 use registry::Registry;
 
-/// The debug levels of `-v`, given that often.
-const LEVELS: [u8; 3] = [2, 4, 7];
 /// How long what still runs may take when the daemon ends.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// Holds sessions until SIGTERM, SIGINT, or a client that says so.
 pub fn run(program: &Program, options: &Options) -> Exit {
-    let level = LEVELS.get(usize::from(options.verbose)).copied().unwrap_or(u8::MAX);
-    if env::var_os(DETACHED).is_some() {
+    let detached = env::var_os(DETACHED).is_some();
+    if detached {
         // A client started it, whose terminal and Ctrl-C are not for the daemon.
         let _ = rustix::process::setsid();
-        log::start_dated(level);
-    } else {
-        log::start(program, level);
     }
+    log::start_daemon(program, options.verbose, detached);
     rustix::process::umask(Mode::from_raw_mode(0o077));
     match serve() {
         Ok(()) => Exit::Success,
@@ -66,7 +62,6 @@ fn serve() -> Result<(), Failure> {
     let mut instance = Instance::claim(&paths.run)?;
     let runtime = Runtime::new()?;
     let result = runtime.block_on(hold(&paths, &mut instance));
-    notify::tell("STOPPING=1");
     instance.end();
     runtime.shutdown_timeout(LAST_WORDS);
     result
@@ -85,6 +80,7 @@ async fn hold(paths: &Paths, instance: &mut Instance) -> Result<(), Failure> {
         _ = terminated.recv() => tracing::info!("terminated: logging out of everything"),
         _ = interrupted.recv() => tracing::info!("interrupted: logging out of everything"),
     }
+    notify::tell("STOPPING=1");
     registry.stop(false).await;
     Ok(())
 }

@@ -1,13 +1,15 @@
 //! All sessions that are held.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use iscsi_initiator::Session;
 use iscsi_initiator::core::CommandError;
-use iscsi_proto::isid::Isid;
+use iscsi_proto::isid::{Isid, IsidError};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
@@ -15,12 +17,13 @@ use super::gate::Gates;
 use super::held::{Held, Places};
 use super::state::{Promise, State, StateFile};
 use super::{units, view};
+use crate::db::config::Config;
 use crate::db::node::NodeId;
 use crate::db::store::Store;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::ipc::secret::Secrets;
-use crate::settings::session::{Running, Setup};
+use crate::settings::session::{Connection, Running, Setup};
 
 /// How long all logouts together may take when the daemon ends.
 const GOODBYE: Duration = Duration::from_secs(10);
@@ -127,11 +130,7 @@ impl Registry {
         Ok(held.sid)
     }
 
-    fn keep(
-        self: &Arc<Self>,
-        held: &Arc<Held>,
-        task: Option<tokio::task::JoinHandle<Result<(), iscsi_initiator::core::ConnectionError>>>,
-    ) {
+    fn keep(self: &Arc<Self>, held: &Arc<Held>, task: Option<Connection>) {
         let (registry, sid) = (Arc::downgrade(self), held.sid);
         held.keep(task, move || {
             if let Some(registry) = registry.upgrade() {
@@ -156,13 +155,11 @@ impl Registry {
         let sessions = {
             let mut table = self.lock();
             table.ending = true;
+            let sessions = std::mem::take(&mut table.sessions);
             if forget {
-                let sessions = std::mem::take(&mut table.sessions);
                 table.save(&self.file);
-                sessions
-            } else {
-                std::mem::take(&mut table.sessions)
             }
+            sessions
         };
         let mut logouts: JoinSet<Result<(), CommandError>> = JoinSet::new();
         for held in sessions.into_values() {
@@ -184,7 +181,7 @@ impl Table {
         isid: Isid,
         setup: Setup,
         places: Places,
-        session: iscsi_initiator::Session,
+        session: Session,
         file: &StateFile,
     ) -> Option<Arc<Held>> {
         if self.ending {
@@ -224,8 +221,8 @@ impl Table {
     }
 }
 
-impl std::fmt::Debug for Table {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.sessions.keys()).finish()
     }
 }
@@ -233,8 +230,8 @@ impl std::fmt::Debug for Table {
 /// A session that the last daemon held, to be set up again. Secrets that were in no record are gone.
 fn take_up(promise: &Promise) -> Result<Arc<Held>, Failure> {
     let places = Places { db: promise.db.clone(), config: promise.config.clone() };
-    let isid = promise.isid.parse().map_err(|error: iscsi_proto::isid::IsidError| Failure::invalid(error))?;
-    let store = Store::at(&places.db, crate::db::config::Config::read(&places.config)?)?;
+    let isid = promise.isid.parse().map_err(|error: IsidError| Failure::invalid(error))?;
+    let store = Store::at(&places.db, Config::read(&places.config)?)?;
     let setup = Setup::read(&store, &places.config, &view::node(&promise.node)?, &Secrets::default(), None)?;
     Ok(Held::new(promise.sid, isid, setup, places, None))
 }

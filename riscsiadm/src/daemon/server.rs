@@ -99,31 +99,13 @@ async fn relay(
 async fn answer(registry: &Arc<Registry>, request: Request, out: &mpsc::Sender<Reply>) -> Result<(), Failure> {
     match request {
         Request::Login(login) => login::all(registry, login, out).await?,
-        Request::Logout { sids } => log_out(registry, sids, out).await,
         Request::Sessions { luns, secrets } => {
-            let all = registry.all();
-            let tasks = all.into_iter().map(|held| async move { view::session(&held, luns, secrets).await });
-            let sessions = in_order(tasks).await;
-            let _ = out.send(Reply::Sessions(sessions)).await;
+            let tasks = registry.all().into_iter().map(|held| async move { view::session(&held, luns, secrets).await });
+            let _ = out.send(Reply::Sessions(in_order(tasks).await)).await;
         }
-        Request::Stats { sids } => {
-            for sid in sids {
-                let stats = match registry.get(sid) {
-                    Ok(held) => view::stats(&held).await.map(Box::new),
-                    Err(failure) => Err(failure),
-                };
-                let _ = out.send(Reply::Stats(stats.map_err(Fault::from))).await;
-            }
-        }
-        Request::Rescan { sids } => {
-            for sid in sids {
-                let scan = match registry.get(sid) {
-                    Ok(held) => units::rescan(&held).await,
-                    Err(failure) => Err(failure),
-                };
-                let _ = out.send(Reply::Rescan(scan.map_err(Fault::from))).await;
-            }
-        }
+        Request::Logout { sids } => log_out(registry, sids, out).await,
+        Request::Stats { sids } => stats(registry, sids, out).await,
+        Request::Rescan { sids } => rescan(registry, sids, out).await,
         Request::Stop => {
             tracing::info!("a client ends the daemon: logging out of everything");
             registry.stop(true).await;
@@ -139,6 +121,26 @@ async fn log_out(registry: &Arc<Registry>, sids: Vec<u32>, out: &mpsc::Sender<Re
     });
     for result in in_order(tasks).await {
         let _ = out.send(Reply::Logout { fault: result.err().map(Fault::from) }).await;
+    }
+}
+
+async fn stats(registry: &Registry, sids: Vec<u32>, out: &mpsc::Sender<Reply>) {
+    let tasks = sids.into_iter().map(|sid| {
+        let held = registry.get(sid);
+        async move { view::stats(&*held?).await }
+    });
+    for result in in_order(tasks).await {
+        let _ = out.send(Reply::Stats(result.map(Box::new).map_err(Fault::from))).await;
+    }
+}
+
+async fn rescan(registry: &Registry, sids: Vec<u32>, out: &mpsc::Sender<Reply>) {
+    let tasks = sids.into_iter().map(|sid| {
+        let held = registry.get(sid);
+        async move { units::rescan(&*held?).await }
+    });
+    for result in in_order(tasks).await {
+        let _ = out.send(Reply::Rescan(result.map_err(Fault::from))).await;
     }
 }
 

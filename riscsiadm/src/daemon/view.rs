@@ -13,7 +13,7 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::ipc::message::{Node, Session};
 use crate::ipc::secret::Hidden;
-use crate::output::session::{ConnectionState, DaemonState, Params, SessionState};
+use crate::output::session::{ConnectionState, DaemonState, IfaceView, Params, SessionState};
 use crate::output::stats::Counters;
 
 /// All about a session. With `luns` the target is asked for its logical units; `secrets` says whether those are told.
@@ -36,12 +36,7 @@ pub(super) async fn session(held: &Held, luns: bool, secrets: bool) -> Session {
         node: wire(&with_tag(&setup.node, info)),
         current: info.and_then(|info| info.portal.as_ref()).unwrap_or(&setup.node.portal).to_string(),
         current_tag: info.and_then(|info| info.portal_group).or(setup.node.tag),
-        iface: match info.and_then(|info| info.local) {
-            Some(local) => {
-                crate::output::session::IfaceView { ipaddress: local.ip().to_string(), ..setup.iface.clone() }
-            }
-            None => setup.iface.clone(),
-        },
+        iface: iface(&setup.iface, info),
         connection,
         state,
         daemon,
@@ -54,6 +49,15 @@ pub(super) async fn session(held: &Held, luns: bool, secrets: bool) -> Session {
         params: info.map_or_else(|| Params::from(&Negotiated::default()), |info| Params::from(&info.negotiated)),
         luns: units,
     }
+}
+
+/// The interface, with the address that the session goes out from.
+fn iface(bound: &IfaceView, info: Option<&Info>) -> IfaceView {
+    let mut iface = bound.clone();
+    if let Some(local) = info.and_then(|info| info.local) {
+        iface.ipaddress = local.ip().to_string();
+    }
+    iface
 }
 
 /// What went over the wire.

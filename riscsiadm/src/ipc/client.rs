@@ -30,11 +30,14 @@ impl Client {
         let path = socket(run);
         let Some(stream) = open(&path)? else { return Ok(None) };
         let peer = peer(&stream).map_err(|source| IpcError::Socket { path: path.clone(), source })?;
-        let own = rustix::process::geteuid();
-        if !own.is_root() && peer.uid != own.as_raw() && peer.uid != 0 {
+        if !trusted(peer.uid, rustix::process::geteuid().as_raw()) {
             return Err(IpcError::Stranger { path, uid: peer.uid });
         }
-        Self::greet(stream, peer.pid).map(Some)
+        match Self::greet(stream, peer.pid) {
+            // It was about to end, or is dead already.
+            Err(IpcError::Frame(FrameError::Closed)) => Ok(None),
+            greeted => greeted.map(Some),
+        }
     }
 
     fn greet(stream: UnixStream, pid: i32) -> Result<Self, IpcError> {
@@ -87,6 +90,11 @@ fn nobody(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused | io::ErrorKind::NotADirectory)
 }
 
+/// Whether a daemon of this user may hear secrets.
+fn trusted(peer: u32, own: u32) -> bool {
+    peer == own || peer == 0
+}
+
 fn peer(stream: &UnixStream) -> io::Result<Peer> {
     let credentials = rustix::net::sockopt::socket_peercred(stream)?;
     Ok(Peer { uid: credentials.uid.as_raw(), pid: credentials.pid.as_raw_pid() })
@@ -135,6 +143,15 @@ mod tests {
     }
 
     #[test]
+    fn a_daemon_of_somebody_else_is_not_talked_to() {
+        for (peer, own, expected) in [(7, 7, true), (0, 7, true), (0, 0, true), (7, 0, false), (8, 7, false)] {
+            assert_eq!(trusted(peer, own), expected, "{peer} {own}");
+        }
+        let error = IpcError::Stranger { path: "/run/x".into(), uid: 7 };
+        assert_eq!((error.exit(), error.to_string().contains("user 7")), (Exit::Access, true));
+    }
+
+    #[test]
     fn signs_of_life_are_passed_over() {
         let hello = || encode(&Hello::own()).unwrap().to_vec();
         let working = || encode(&Reply::Working).unwrap().to_vec();
@@ -160,6 +177,11 @@ mod tests {
         assert!(Client::connect(run.path()).unwrap().is_none());
         drop(std::os::unix::net::UnixListener::bind(socket(run.path())).unwrap());
         assert!(Client::connect(run.path()).unwrap().is_none());
+        std::fs::remove_file(socket(run.path())).unwrap();
+        let dying = std::os::unix::net::UnixListener::bind(socket(run.path())).unwrap();
+        let daemon = thread::spawn(move || drop(dying.accept().unwrap()));
+        assert!(Client::connect(run.path()).unwrap().is_none());
+        daemon.join().unwrap();
         std::fs::write(run.path().join("file"), "").unwrap();
         assert!(Client::connect(&run.path().join("file")).unwrap().is_none());
     }

@@ -21,13 +21,13 @@ pub enum FrameError {
     #[error("a message of {0} bytes is longer than any that the other side should send")]
     TooLong(usize),
     /// The other side is gone.
-    #[error("the other side ended the conversation")]
+    #[error("the conversation with the daemon broke off")]
     Closed,
     /// The other side was silent for too long.
-    #[error("the other side does not answer")]
+    #[error("no answer came in time")]
     TimedOut,
     /// The socket failed.
-    #[error("the conversation broke off: {0}")]
+    #[error("the conversation with the daemon broke off: {0}")]
     Io(#[source] io::Error),
     /// Not JSON, or not a message.
     #[error("a message makes no sense: {0}")]

@@ -72,6 +72,8 @@ pub struct Login {
     pub wait: bool,
     /// In place of the time limits of the records.
     pub timeout: Option<Duration>,
+    /// Where to write what goes over the wire, as long as the sessions last.
+    pub trace: Option<PathBuf>,
     /// Secrets that are in no record.
     pub secrets: Secrets,
 }

@@ -34,6 +34,7 @@ pub(crate) fn login(context: &Context, nodes: &[NodeId], how: Login) -> Result<(
         additional: how.additional,
         wait: how.wait,
         timeout: context.extras.timeout,
+        trace: context.extras.trace.as_deref().map(std::path::absolute).transpose()?,
         secrets: auth::secrets(context)?,
     });
     let mut client = start::connect(&context.paths.run)?;

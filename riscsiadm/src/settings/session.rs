@@ -1,11 +1,15 @@
 //! From a node record to a session.
 
+use std::fs;
+use std::net::IpAddr;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use iscsi_initiator::core::params::DigestOffer;
 use iscsi_initiator::core::secret::Auth;
 use iscsi_initiator::core::{ConnectionError, Offer};
+use iscsi_initiator::tap::Tap;
 use iscsi_initiator::{Config, ConnectError, Initiator, Session};
 use iscsi_proto::isid::Isid;
 use tokio::task::JoinHandle;
@@ -38,13 +42,19 @@ pub(crate) struct Setup {
     pub(crate) reopen_max: u32,
     /// Whether logical units are looked for at login.
     pub(crate) scan: bool,
+    /// Who is told what goes over the wire.
+    pub(crate) tap: Option<Arc<dyn Tap>>,
+    /// The local address to connect from, and the network interface.
+    local: (Option<IpAddr>, Option<String>),
     initiator: db::initiator::Initiator,
     auth: Auth,
     config: Config,
 }
 
+/// The task that runs a connection.
+pub(crate) type Connection = JoinHandle<Result<(), ConnectionError>>;
 /// A session with the task that runs its connection.
-pub(crate) type Running = (Session, JoinHandle<Result<(), ConnectionError>>);
+pub(crate) type Running = (Session, Connection);
 
 impl Setup {
     /// Reads the record of a node. `timeout` replaces its limits for connecting and logging in.
@@ -74,6 +84,8 @@ impl Setup {
             budget: login.saturating_mul(retries.max(1)),
             reopen_max: number(&record, "node.session.reopen_max"),
             scan: record.get("node.session.scan") != "manual",
+            tap: None,
+            local: local(&record)?,
             auth: auth(&record, "node.session", false, secrets)?,
             config: session_config(&record, login),
             initiator,
@@ -91,7 +103,16 @@ impl Setup {
             initiator = initiator.with_alias(alias.clone());
         }
         let builder = Session::builder(&initiator, self.node.target.clone()).portal(self.node.portal.clone());
-        let builder = builder.auth(self.auth.clone()).config(self.config.clone());
+        let mut builder = builder.auth(self.auth.clone()).config(self.config.clone());
+        if let Some(address) = self.local.0 {
+            builder = builder.local_address(address);
+        }
+        if let Some(device) = &self.local.1 {
+            builder = builder.local_device(device.clone());
+        }
+        if let Some(tap) = &self.tap {
+            builder = builder.tap(Arc::clone(tap));
+        }
         let (session, connection) = builder.connect_unspawned().await?;
         Ok((session, tokio::spawn(connection)))
     }
@@ -106,6 +127,33 @@ fn check_transport(record: &Record) -> Result<(), Failure> {
             format!("the interface wants the transport {other:?}, and in user space there is only tcp"),
         )),
     }
+}
+
+/// What the record binds the session to.
+fn local(record: &Record) -> Result<(Option<IpAddr>, Option<String>), Failure> {
+    let value = |key| Some(record.get(key)).filter(|text| !text.is_empty());
+    let address = match value("iface.ipaddress").map(str::parse) {
+        Some(Err(_)) => return Err(Failure::invalid("iface.ipaddress is not an IP address")),
+        Some(Ok(address)) => Some(address),
+        None => None,
+    };
+    let device = match (value("iface.net_ifacename"), value("iface.hwaddress")) {
+        (Some(name), _) => Some(name.to_owned()),
+        (None, Some(hwaddress)) => Some(device(Path::new("/sys/class/net"), hwaddress)?),
+        (None, None) => None,
+    };
+    Ok((address, device))
+}
+
+/// The network interface with a MAC address.
+fn device(class: &Path, hwaddress: &str) -> Result<String, Failure> {
+    let has = |dir: &Path| {
+        fs::read_to_string(dir.join("address")).is_ok_and(|address| address.trim().eq_ignore_ascii_case(hwaddress))
+    };
+    let found = fs::read_dir(class).into_iter().flatten().flatten().find(|entry| has(&entry.path()));
+    found.map(|entry| entry.file_name().to_string_lossy().into_owned()).ok_or_else(|| {
+        Failure::new(Exit::HostNotFound, format!("no network interface has the MAC address {hwaddress:?}"))
+    })
 }
 
 fn initiator(record: &Record, config: &Path) -> Result<db::initiator::Initiator, Failure> {
@@ -247,6 +295,17 @@ mod tests {
     #[test]
     fn a_transport_that_user_space_lacks_is_refused() {
         assert_eq!(setup(&[("iface.transport_name", "iser")]).unwrap_err().exit, Exit::TransportNotFound);
+    }
+
+    #[test]
+    fn a_network_interface_is_found_by_its_mac_address() {
+        let class = tempfile::tempdir().unwrap();
+        for (name, address) in [("eth0", "00:11:22:33:44:55"), ("eth1", "00:aa:bb:cc:dd:ee")] {
+            fs::create_dir(class.path().join(name)).unwrap();
+            fs::write(class.path().join(name).join("address"), format!("{address}\n")).unwrap();
+        }
+        assert_eq!(device(class.path(), "00:AA:bb:cc:dd:EE").unwrap(), "eth1");
+        assert_eq!(device(class.path(), "00:aa:bb:cc:dd:ef").unwrap_err().exit, Exit::HostNotFound);
     }
 
     #[test]

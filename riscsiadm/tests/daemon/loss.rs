@@ -1,5 +1,6 @@
 //! Connections, daemons and clients that die.
 
+use iscsi_proto::pdu::LoginStatus;
 use rustix::process::Signal;
 
 use super::target::{Event, Target};
@@ -30,16 +31,31 @@ fn a_session_that_is_lost_can_be_logged_out() {
     let target = Target::start(&[0]);
     let tool = Tool::with(&target);
     tool.ok(&format!("-m node -T {NAME} -l"));
-    target.login();
+    let isid = target.login();
     target.hold(true);
     target.drop_all();
+    assert_eq!(target.event(), Event::Gone);
     tool.until_tree(&["FAILED"]);
     target.await_waiting();
     tool.ok("-m session -u");
     tool.fails("-m session", 21, &["No active sessions."]);
     target.hold(false);
-    // The login that was under way leads nowhere.
-    assert_eq!(target.event(), Event::Gone);
+    assert_eq!(tool.login(), (logged_in(&target), String::new(), 0));
+    // The login that was under way has led nowhere.
+    assert_ne!(target.login(), isid);
+    assert_eq!(target.sessions(), 1);
+}
+
+#[test]
+fn a_record_can_limit_how_often_a_session_is_looked_for() {
+    let target = Target::start(&[0]);
+    let tool = Tool::with(&target);
+    tool.set("node.session.reopen_max", "1");
+    tool.ok(&format!("-m node -T {NAME} -l"));
+    target.refuse(LoginStatus::NOT_FOUND);
+    target.drop_all();
+    tool.until(|| tool.run("-m session").2 == 21);
+    assert!(tool.log().contains("session 1 is given up after 1 attempts (reopen_max)"), "{}", tool.log());
     assert_eq!(tool.login(), (logged_in(&target), String::new(), 0));
 }
 

@@ -4,6 +4,7 @@
 
 mod basics;
 mod failures;
+mod iface;
 mod json;
 mod loss;
 mod parallel;

@@ -105,6 +105,11 @@ impl Target {
         self.with(|inner| inner.live.drain(..).for_each(|stream| drop(stream.shutdown(Shutdown::Both))));
     }
 
+    /// Where the sessions come from.
+    pub(crate) fn peers(&self) -> Vec<String> {
+        self.with(|inner| inner.live.iter().map(|stream| stream.peer_addr().unwrap().ip().to_string()).collect())
+    }
+
     /// How many sessions there are right now.
     pub(crate) fn sessions(&self) -> usize {
         self.with(|inner| inner.live.len())

@@ -3,10 +3,12 @@
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use bytes::Bytes;
 use iscsi_proto::isid::Isid;
 use iscsi_proto::name::IscsiName;
 use iscsi_proto::pdu::LoginStatus;
 use iscsi_proto::portal::Portal;
+use iscsi_proto::scsi::Lun;
 
 use super::params::Params;
 use super::session::{Identity, Link, Session};
@@ -90,6 +92,12 @@ impl Node {
     /// The sessions that are up.
     pub fn sessions(&self) -> Vec<SessionInfo> {
         self.registry().sessions.iter().map(|session| session.info()).collect()
+    }
+
+    /// Bytes of a unit as its store holds them, past all commands: for tests to look at the medium. Targets and units are
+    /// counted from 0; `None` if there is no such unit or it cannot be read.
+    pub fn peek(&self, target: usize, unit: u32, offset: u64, len: usize) -> Option<Bytes> {
+        self.targets.get(target)?.device.unit(Lun::from_number(unit)?)?.peek(offset, len)
     }
 
     /// Closes all connections of all sessions without a word, as a crash would.

@@ -48,6 +48,11 @@ impl Unit {
         Self::with_backend(index, config, identity, nexuses, backend)
     }
 
+    /// Bytes as the store holds them; `None` if they cannot be read.
+    pub fn peek(&self, offset: u64, len: usize) -> Option<bytes::Bytes> {
+        self.backend.read(offset, len).ok().map(|rope| rope.to_bytes())
+    }
+
     pub(super) fn with_backend(
         index: usize,
         config: &LunConfig,

@@ -4,13 +4,16 @@ use std::time::Duration;
 
 use iscsi_proto::pdu::{RejectReason, TaskFunction, TaskResult};
 use iscsi_proto::scsi::Lun;
-use iscsi_proto::tags::{Itt, Ttt};
+use iscsi_proto::serial::Serial;
+use iscsi_proto::tags::Ttt;
 
 use super::super::command::Request;
 use super::super::error::{CommandError, ConnectionError};
-use super::super::event::Event;
 use super::super::task::{Kind, Slot, Task};
 use super::{Core, State, Time};
+
+/// Tags of ended tasks that are remembered.
+const MAX_CONCLUDED: usize = 1024;
 
 impl Core {
     /// When [`Core::expire`] wants to be called, at the latest.
@@ -45,7 +48,7 @@ impl Core {
     /// When the target has been silent for so long that it is pinged.
     fn idle_until(&self) -> Option<Time> {
         let idle = self.patience.idle?;
-        (matches!(self.state, State::Open) && self.ping.is_none()).then_some(self.heard + idle)
+        (matches!(self.state, State::Open) && self.ping.is_none()).then_some(self.heard.saturating_add(idle))
     }
 
     fn expire_tasks(&mut self) {
@@ -53,20 +56,33 @@ impl Core {
         let due: Vec<Slot> =
             self.tasks.iter().filter(|(_, task)| task.expires() <= now).map(|(slot, _)| slot).collect();
         for slot in due {
-            self.expire_task(slot);
+            if !self.is_on_its_way(slot) {
+                self.expire_task(slot);
+            }
         }
+        self.log_out_when_drained();
         let next = self.tasks.iter().map(|(_, task)| task.expires()).min();
         self.expiry = next.unwrap_or(Time::MAX);
+    }
+
+    /// Whether a task still waits in the queue, and the queue moves: over a slow link that takes its time.
+    fn is_on_its_way(&mut self, slot: Slot) -> bool {
+        let (now, moved, itt) = (self.now, self.moved, self.tasks.itt(slot));
+        let Some(task) = self.tasks.get_mut(slot) else { return false };
+        if moved <= task.progress || !self.queue.holds(itt) {
+            return false;
+        }
+        task.progress = moved;
+        task.expires() > now
     }
 
     fn expire_task(&mut self, slot: Slot) {
         let Some(task) = self.tasks.get_mut(slot) else { return };
         let after = task.timeout;
         match task.kind {
-            Kind::Scsi(_) if !task.was_sent() => {
-                self.waiting.retain(|waiting| *waiting != slot);
+            _ if !task.was_sent() => {
                 self.stats.timeouts += 1;
-                self.end(slot, Err(CommandError::TimedOut { after, sent: false }));
+                self.forget(slot, CommandError::TimedOut { after, sent: false });
             }
             Kind::Scsi(_) => {
                 self.stats.timeouts += 1;
@@ -93,15 +109,8 @@ impl Core {
             return;
         }
         task.progress = now;
-        let request = Task {
-            token: None,
-            kind: Kind::Management { aborts: Some(slot), function: TaskFunction::AbortTask },
-            lun: task.lun,
-            cmd_sn: None,
-            progress: now,
-            timeout: self.patience.management,
-            aborted_by: None,
-        };
+        let kind = Kind::Management { aborts: Some(slot), function: TaskFunction::AbortTask };
+        let request = Task::new(kind, task.lun, now, self.patience.management);
         match self.start(request) {
             Ok(by) => {
                 if let Some(task) = self.tasks.get_mut(slot) {
@@ -112,52 +121,73 @@ impl Core {
         }
     }
 
-    /// Ends the tasks that a task management function has ended.
-    pub(super) fn conclude(&mut self, aborts: Option<Slot>, function: TaskFunction, lun: Lun, result: TaskResult) {
-        if let Some(slot) = aborts {
-            return self.conclude_abort(slot, result);
-        }
+    /// Ends the tasks that a task management function has ended: those that were sent before it (section 4.2.3.3).
+    ///
+    /// `limit` is the CmdSN that the request carried.
+    pub(super) fn conclude(&mut self, function: TaskFunction, lun: Lun, limit: Option<Serial>, result: TaskResult) {
         if !matches!(result, TaskResult::FunctionComplete | TaskResult::FunctionSucceeded) {
             return;
         }
-        let whole_target = matches!(function, TaskFunction::TargetWarmReset | TaskFunction::TargetColdReset);
-        let one_unit = matches!(
-            function,
-            TaskFunction::AbortTaskSet | TaskFunction::ClearTaskSet | TaskFunction::LogicalUnitReset
-        );
         let ended: Vec<Slot> = self
             .tasks
             .iter()
-            .filter(|(_, task)| matches!(task.kind, Kind::Scsi(_)) && task.was_sent())
-            .filter(|(_, task)| whole_target || (one_unit && task.lun == lun))
+            .filter(|(_, task)| matches!(task.kind, Kind::Scsi(_)) && ends(function, lun, task.lun))
+            .filter(|(_, task)| task.cmd_sn.zip(limit).is_some_and(|(cmd_sn, limit)| cmd_sn.lt(limit)))
             .map(|(slot, _)| slot)
             .collect();
         for slot in ended {
+            self.remember(slot);
             self.end(slot, Err(CommandError::Aborted));
         }
     }
 
     /// A command was to be aborted because it made no progress. If the target would not, or knows nothing of it, what it
     /// did with the command cannot be learnt on this connection any more.
-    fn conclude_abort(&mut self, slot: Slot, result: TaskResult) {
+    pub(super) fn conclude_abort(&mut self, slot: Slot, result: TaskResult) {
+        let now = self.now;
+        let ending = result == TaskResult::TaskDoesNotExist && self.is_being_ended(slot);
         let Some(task) = self.tasks.get_mut(slot) else { return };
         let after = task.timeout;
-        if result == TaskResult::FunctionComplete {
+        if ending {
+            // The answer to the other function ends it, or that function's deadline the connection.
+            (task.progress, task.aborted_by) = (now, None);
+        } else if result == TaskResult::FunctionComplete {
+            self.remember(slot);
             self.end(slot, Err(CommandError::TimedOut { after, sent: true }));
         } else {
-            self.fail_silent("a command, and could not abort it", after);
+            self.fail(&ConnectionError::NotAborted { after, result });
         }
     }
 
-    /// The target rejected a request.
-    pub(super) fn rejected(&mut self, itt: Itt, reason: RejectReason) {
-        let Some(slot) = self.tasks.find(itt) else { return self.report(Event::Reject(reason)) };
+    /// Keeps the tag of a task that is ended here but may be answered all the same (section 4.2.3.3).
+    fn remember(&mut self, slot: Slot) {
+        if self.concluded.len() == MAX_CONCLUDED {
+            self.concluded.pop_front();
+        }
+        self.concluded.push_back(self.tasks.itt(slot));
+    }
+
+    /// Whether a function is under way that ends the task with others. Its answer may come later than that of a function
+    /// that was sent after it: the target waits for the data of all tasks that it has ended.
+    fn is_being_ended(&self, slot: Slot) -> bool {
+        let Some((_, ended)) = self.tasks.iter().find(|(other, _)| *other == slot) else { return false };
+        self.tasks.iter().any(|(_, task)| match task.kind {
+            Kind::Management { aborts: None, function } => {
+                ends(function, task.lun, ended.lun)
+                    && ended.cmd_sn.zip(task.cmd_sn).is_some_and(|(cmd_sn, limit)| cmd_sn.lt(limit))
+            }
+            _ => false,
+        })
+    }
+
+    /// The target rejected the request of a task.
+    pub(super) fn rejected(&mut self, slot: Slot, reason: RejectReason) {
         let Some(task) = self.tasks.get_mut(slot) else { return };
-        let (cmd_sn, timeout) = (task.cmd_sn, task.timeout);
+        let cmd_sn = task.cmd_sn;
         match task.kind {
-            Kind::Logout => return self.fail(&ConnectionError::LoggedOut),
+            Kind::Logout => return self.fail(&ConnectionError::LogoutRejected(reason)),
             Kind::Management { aborts: Some(_), .. } => {
-                return self.fail_silent("a command, and could not abort it", timeout);
+                return self.fail(&ConnectionError::AbortRejected(reason));
             }
             Kind::Text(_) => self.text = None,
             Kind::Ping => self.ping = None,
@@ -165,6 +195,9 @@ impl Core {
         }
         let numbered = matches!(task.kind, Kind::Scsi(_));
         self.end(slot, Err(CommandError::Rejected(reason)));
+        if reason == RejectReason::WaitingForLogout {
+            return self.drain(0);
+        }
         // A rejected command leaves a hole in the numbers, at which the target would wait for ever.
         if let Some(cmd_sn) = cmd_sn.filter(|cmd_sn| numbered && !self.window.is_acknowledged(*cmd_sn)) {
             self.plug(cmd_sn);
@@ -172,18 +205,12 @@ impl Core {
     }
 
     /// Sends a ping under the number of a request that was rejected.
-    fn plug(&mut self, cmd_sn: iscsi_proto::serial::Serial) {
-        let ping = Task {
-            token: None,
-            kind: Kind::Ping,
-            lun: Lun::ZERO,
-            cmd_sn: Some(cmd_sn),
-            progress: self.now,
-            timeout: self.patience.ping,
-            aborted_by: None,
-        };
+    fn plug(&mut self, cmd_sn: Serial) {
+        let ping = Task::new(Kind::Ping, Lun::ZERO, self.now, self.patience.ping);
+        let ping = Task { cmd_sn: Some(cmd_sn), ..ping };
+        let expires = ping.expires();
         if let Some(slot) = self.tasks.insert(ping) {
-            self.expiry = self.expiry.min(self.now + self.patience.ping);
+            self.expiry = self.expiry.min(expires);
             let itt = self.tasks.itt(slot);
             self.send_nop(Lun::ZERO, itt, Ttt::RESERVED, false, cmd_sn);
         }
@@ -207,17 +234,10 @@ impl Core {
     }
 
     fn send_logout(&mut self) {
-        let logout = Task {
-            token: None,
-            kind: Kind::Logout,
-            lun: Lun::ZERO,
-            cmd_sn: None,
-            progress: self.now,
-            timeout: self.patience.management,
-            aborted_by: None,
-        };
+        let logout = Task::new(Kind::Logout, Lun::ZERO, self.now, self.patience.management);
+        self.at_their_wish = true;
         if self.start(logout).is_err() {
-            self.fail(&ConnectionError::LoggedOut);
+            self.fail(&ConnectionError::LogoutRequested);
         }
     }
 
@@ -229,8 +249,18 @@ impl Core {
 
     /// Ends the tasks that were never sent.
     fn refuse_waiting(&mut self) {
-        for slot in std::mem::take(&mut self.waiting) {
+        let waiting = std::mem::take(&mut self.waiting).into_iter().chain(std::mem::take(&mut self.texts));
+        for slot in waiting {
             self.end(slot, Err(CommandError::Closed { error: ConnectionError::LoggedOut, sent: false }));
         }
+    }
+}
+
+/// Whether a task management function for `unit` ends the tasks of `lun` that were sent before it.
+fn ends(function: TaskFunction, unit: Lun, lun: Lun) -> bool {
+    match function {
+        TaskFunction::AbortTaskSet | TaskFunction::ClearTaskSet | TaskFunction::LogicalUnitReset => unit == lun,
+        TaskFunction::TargetWarmReset | TaskFunction::TargetColdReset => true,
+        _ => false,
     }
 }

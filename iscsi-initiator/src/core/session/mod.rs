@@ -15,9 +15,10 @@ use std::io::IoSlice;
 use std::time::Duration;
 
 use iscsi_proto::framer::{FrameLimits, Framing};
-use iscsi_proto::pdu::Opcode;
+use iscsi_proto::pdu::{Opcode, TaskFunction};
 use iscsi_proto::scsi::Lun;
 use iscsi_proto::serial::Serial;
+use iscsi_proto::tags::Itt;
 
 use super::Time;
 use super::command::{Completion, Data, Finished, Request, Token};
@@ -80,8 +81,16 @@ pub struct Core {
     window: Window,
     exp_stat_sn: Serial,
     tasks: Tasks,
-    /// Tasks that have no CmdSN yet.
+    /// Tags of tasks that task management has ended, the latest last: what still comes for them is discarded.
+    concluded: VecDeque<Itt>,
+    /// Commands that have no CmdSN yet.
     waiting: VecDeque<Slot>,
+    /// Text exchanges that wait for the one under way.
+    texts: VecDeque<Slot>,
+    /// Whether the logout is the target's wish.
+    at_their_wish: bool,
+    /// Who else wants to know how the logout under way ends.
+    leaving: Vec<Token>,
     /// Tasks with data that the target has asked for.
     writers: VecDeque<Slot>,
     /// The text exchange that is under way; there is one at a time.
@@ -94,8 +103,10 @@ pub struct Core {
     stats: Stats,
     now: Time,
     heard: Time,
+    /// When the transport last took anything.
+    moved: Time,
     expiry: Time,
-    /// Answers to the target's pings that have been queued since the queue was last empty.
+    /// Answers to the target's pings that have not been written yet.
     pongs: usize,
 }
 
@@ -122,7 +133,11 @@ impl Core {
             window: Window::new(cmd_sn, exp_cmd_sn, max_cmd_sn),
             exp_stat_sn,
             tasks: Tasks::new(),
+            concluded: VecDeque::new(),
             waiting: VecDeque::new(),
+            texts: VecDeque::new(),
+            at_their_wish: false,
+            leaving: Vec::new(),
             writers: VecDeque::new(),
             text: None,
             ping: None,
@@ -133,6 +148,7 @@ impl Core {
             stats: Stats::default(),
             now,
             heard: now,
+            moved: now,
             expiry: now,
             pongs: 0,
         }
@@ -141,22 +157,26 @@ impl Core {
     /// Takes a request. Its completion comes out of [`Core::take_done`] once, under `token`.
     pub fn submit(&mut self, request: Request, token: Token, now: Time) {
         self.now = now;
-        if matches!(request, Request::Stats) {
-            self.done.push((token, Ok(Finished::Stats(Box::new(self.stats())))));
-        } else if let Err(error) = self.accept(request, Some(token)) {
-            self.done.push((token, Err(error)));
+        match request {
+            Request::Stats => self.done.push((token, Ok(Finished::Stats(Box::new(self.stats()))))),
+            // A logout is under way already: it does for both.
+            Request::Logout if matches!(self.state, State::Draining(_) | State::LoggingOut) => self.leaving.push(token),
+            request => {
+                if let Err(error) = self.accept(request, Some(token)) {
+                    self.done.push((token, Err(error)));
+                }
+            }
         }
     }
 
-    /// Nobody waits for `token` any more. What was sent runs to its end unseen; what was not is forgotten.
+    /// Nobody waits for `token` any more. What was sent runs to its end unseen; what was not is forgotten, and completes as
+    /// aborted at once.
     pub fn cancel(&mut self, token: Token) {
         let found = self.tasks.iter().find(|(_, task)| task.token == Some(token)).map(|(slot, _)| slot);
         let Some(slot) = found else { return };
-        if let Some(at) = self.waiting.iter().position(|waiting| *waiting == slot) {
-            self.waiting.remove(at);
-            self.tasks.remove(slot);
-        } else if let Some(task) = self.tasks.get_mut(slot) {
-            task.token = None;
+        match self.tasks.get_mut(slot) {
+            Some(task) if task.was_sent() => task.token = None,
+            _ => self.forget(slot, CommandError::Aborted),
         }
     }
 
@@ -172,12 +192,19 @@ impl Core {
     }
 
     /// `count` bytes were written.
-    pub fn sent(&mut self, count: usize) {
-        self.queue.advance(count);
+    pub fn sent(&mut self, count: usize, now: Time) {
+        self.now = now;
+        self.moved = now;
         self.stats.bytes_sent += count as u64;
-        if self.queue.len() == 0 {
-            self.pongs = 0;
-        }
+        let Self { queue, tasks, pongs, .. } = self;
+        queue.advance(count, |itt, whole| {
+            if itt.is_reserved() {
+                *pongs = pongs.saturating_sub(whole.into());
+            } else if let Some(task) = tasks.find(itt).and_then(|slot| tasks.get_mut(slot)) {
+                // What is on its way over a slow link is not without progress.
+                task.progress = now;
+            }
+        });
     }
 
     /// The connection is over: everything that waits ends with `error`.
@@ -188,7 +215,13 @@ impl Core {
         self.state = State::Closed(error.clone());
         self.landing = None;
         self.waiting.clear();
+        self.texts.clear();
         self.writers.clear();
+        for token in std::mem::take(&mut self.leaving) {
+            let left = matches!(error, ConnectionError::LoggedOut | ConnectionError::LogoutRequested);
+            let closed = CommandError::Closed { error: error.clone(), sent: true };
+            self.done.push((token, if left { Ok(Finished::LoggedOut) } else { Err(closed) }));
+        }
         for task in self.tasks.drain() {
             let sent = task.was_sent();
             self.finish(task.token, Err(CommandError::Closed { error: error.clone(), sent }));
@@ -233,35 +266,48 @@ impl Core {
                 (Kind::Text(text), Lun::ZERO, self.patience.management)
             }
             Request::Task { function, lun } => {
+                is_sent_on_request(function)?;
                 (Kind::Management { aborts: None, function }, lun, self.patience.management)
             }
             Request::Ping => (Kind::Ping, Lun::ZERO, self.patience.ping),
             Request::Logout => (Kind::Logout, Lun::ZERO, self.patience.management),
             Request::Stats => return Err(CommandError::Invalid("counts are no task")),
         };
-        let task = Task { token, kind, lun, cmd_sn: None, progress: self.now, timeout, aborted_by: None };
-        self.start(task)
+        self.start(Task { token, ..Task::new(kind, lun, self.now, timeout) })
     }
 
     /// Puts a task into the table and on its way.
     fn start(&mut self, task: Task) -> Result<Slot, CommandError> {
         let expires = task.expires();
-        let waits = matches!(task.kind, Kind::Scsi(_) | Kind::Text(_));
+        let line = match task.kind {
+            Kind::Scsi(_) => Some(&mut self.waiting),
+            Kind::Text(_) => Some(&mut self.texts),
+            _ => None,
+        };
         let slot = self.tasks.insert(task).ok_or(CommandError::Invalid("65535 commands are under way already"))?;
         self.expiry = self.expiry.min(expires).max(self.now);
-        if waits {
-            self.waiting.push_back(slot);
-            self.pump();
-        } else {
-            self.issue(slot);
+        match line {
+            Some(line) => {
+                line.push_back(slot);
+                self.pump();
+            }
+            None => self.issue(slot),
         }
         Ok(slot)
+    }
+
+    /// Ends a task that was never sent.
+    fn forget(&mut self, slot: Slot, error: CommandError) {
+        self.waiting.retain(|waiting| *waiting != slot);
+        self.texts.retain(|waiting| *waiting != slot);
+        self.end(slot, Err(error));
     }
 
     fn refuse_when_not_open(&self) -> Result<(), CommandError> {
         let error = match &self.state {
             State::Open => return Ok(()),
-            State::Draining(_) | State::LoggingOut => ConnectionError::LoggedOut,
+            State::Draining(_) => ConnectionError::LogoutRequested,
+            State::LoggingOut => ConnectionError::LoggedOut,
             State::Closed(error) => error.clone(),
         };
         Err(CommandError::Closed { error, sent: false })
@@ -282,6 +328,20 @@ impl Core {
 
     fn count(&mut self, opcode: Opcode) {
         self.stats.count(opcode);
+    }
+}
+
+/// Refuses the functions that are not the caller's to send: ABORT TASK belongs to the core, TASK REASSIGN to error recovery
+/// level 2, and the rest to protocol level 2.
+fn is_sent_on_request(function: TaskFunction) -> Result<(), CommandError> {
+    match function {
+        TaskFunction::AbortTaskSet
+        | TaskFunction::ClearAca
+        | TaskFunction::ClearTaskSet
+        | TaskFunction::LogicalUnitReset
+        | TaskFunction::TargetWarmReset
+        | TaskFunction::TargetColdReset => Ok(()),
+        _ => Err(CommandError::Invalid("this task management function is not sent on request")),
     }
 }
 

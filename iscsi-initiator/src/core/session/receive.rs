@@ -7,11 +7,11 @@ use iscsi_proto::pdu::{
     AsyncEvent, AsyncMessage, DataIn, Header, LogoutResponse, LogoutResult, NopIn, Opcode, PduError, R2t, Reject,
     Residual, ScsiResponse, ServiceResponse, TaskResponse, TextResponse, split_sense,
 };
-use iscsi_proto::scsi::{Sense, SenseKey, Status};
+use iscsi_proto::scsi::Status;
 use iscsi_proto::serial::Serial;
 use iscsi_proto::tags::Itt;
 
-use super::super::command::{Finished, Response};
+use super::super::command::{Finished, Response, is_success};
 use super::super::error::{CommandError, ConnectionError};
 use super::super::event::Event;
 use super::super::misbehaved::PeerMisbehaved;
@@ -70,17 +70,28 @@ impl Core {
         self.now = now;
         self.heard = now;
         self.stats.bytes_received += count as u64;
-        let Some(landing) = &mut self.landing else { return };
-        let buffer = landing.slot.and_then(|slot| self.tasks.get_mut(slot)?.scsi()).map(|scsi| &scsi.buffer);
-        if let (Some(crc), Some(buffer)) = (&mut landing.crc, buffer) {
-            crc.update(buffer.get(landing.offset..landing.offset + count).unwrap_or_default());
-        }
-        landing.offset += count;
-        landing.left -= count.min(landing.left);
-        if let Err(error) = self.finish_landing_without_tail() {
+        if let Err(error) = self.advance_landing(count) {
             self.fail(&cause(error));
         }
         self.pump();
+        self.log_out_when_drained();
+    }
+
+    /// `count` bytes of the data segment are in their buffer now.
+    fn advance_landing(&mut self, count: usize) -> Checked {
+        let now = self.now;
+        let Some(landing) = &mut self.landing else { return Ok(()) };
+        let from = landing.offset;
+        landing.offset += count;
+        landing.left = landing.left.saturating_sub(count);
+        if let Some(task) = landing.slot.and_then(|slot| self.tasks.get_mut(slot)) {
+            task.progress = now;
+            let part = task.scsi().and_then(|scsi| scsi.buffer.get(from..from + count));
+            if let (Some(crc), Some(part)) = (&mut landing.crc, part) {
+                crc.update(part);
+            }
+        }
+        if landing.left == 0 && landing.tail == 0 { self.finish_landing(&[]) } else { Ok(()) }
     }
 
     fn step(&mut self, bytes: &[u8]) -> Checked<usize> {
@@ -132,15 +143,22 @@ impl Core {
         if stat_sn.lt(expected) { Ok(false) } else { Err(PeerMisbehaved::StatusGap { expected, received: stat_sn }) }
     }
 
-    fn find(&self, itt: Itt) -> Checked<Slot> {
-        self.tasks.find(itt).ok_or(PeerMisbehaved::UnknownTask { itt })
+    /// The task with this tag, if it was sent.
+    fn find(&mut self, itt: Itt) -> Checked<Slot> {
+        let slot = self.tasks.find(itt).filter(|slot| self.tasks.get_mut(*slot).is_some_and(|task| task.was_sent()));
+        slot.ok_or(PeerMisbehaved::UnknownTask { itt })
+    }
+
+    /// Whether a task with this tag was ended by task management before its answer came.
+    fn is_concluded(&self, itt: Itt) -> bool {
+        self.concluded.contains(&itt) && self.tasks.find(itt).is_none()
     }
 
     /// The SCSI command with this tag.
     fn find_scsi(&mut self, itt: Itt, opcode: Opcode) -> Checked<(Slot, &mut Task)> {
         let slot = self.find(itt)?;
         match self.tasks.get_mut(slot) {
-            Some(task) if matches!(task.kind, Kind::Scsi(_)) && task.was_sent() => Ok((slot, task)),
+            Some(task) if matches!(task.kind, Kind::Scsi(_)) => Ok((slot, task)),
             _ => Err(PeerMisbehaved::WrongTask { itt, opcode }),
         }
     }
@@ -156,9 +174,13 @@ impl Core {
         Ok(())
     }
 
-    /// Checks where data would go. `None` for data that has come before.
+    /// Checks where data would go. `None` for data that has come before or comes too late.
     fn admit_data(&mut self, pdu: &DataIn, length: usize) -> Checked<Option<Slot>> {
         let now = self.now;
+        let is_repeated = pdu.status.is_some() && pdu.numbering.stat_sn.lt(self.exp_stat_sn);
+        if is_repeated || self.is_concluded(pdu.itt) {
+            return Ok(None);
+        }
         let (slot, task) = self.find_scsi(pdu.itt, Opcode::DataIn)?;
         task.progress = now;
         let wrong = PeerMisbehaved::WrongTask { itt: pdu.itt, opcode: Opcode::DataIn };
@@ -189,25 +211,15 @@ impl Core {
             return Ok(tail.len());
         }
         let part = bytes.get(..landing.left).unwrap_or(bytes);
-        let (from, upto) = (landing.offset, landing.offset + part.len());
-        if let Some(crc) = &mut landing.crc {
-            crc.update(part);
-        }
+        let place = landing.offset..landing.offset + part.len();
         let scsi = landing.slot.and_then(|slot| self.tasks.get_mut(slot)?.scsi());
-        if let Some(room) = scsi.and_then(|scsi| scsi.buffer.get_mut(from..upto)) {
-            room.copy_from_slice(part);
+        match scsi.and_then(|scsi| scsi.buffer.get_mut(place)) {
+            Some(room) => room.copy_from_slice(part),
+            // Data that came before, or that nobody waits for, is not kept, but its digest is checked.
+            None => landing.crc.iter_mut().for_each(|crc| crc.update(part)),
         }
-        landing.offset = upto;
-        landing.left -= part.len();
-        self.finish_landing_without_tail()?;
+        self.advance_landing(part.len())?;
         Ok(part.len())
-    }
-
-    fn finish_landing_without_tail(&mut self) -> Checked {
-        match &self.landing {
-            Some(landing) if landing.left == 0 && landing.tail == 0 => self.finish_landing(&[]),
-            _ => Ok(()),
-        }
     }
 
     fn finish_landing(&mut self, tail: &[u8]) -> Checked {
@@ -241,7 +253,7 @@ impl Core {
     /// Ends the command if the Data-In carried its status.
     fn end_data_in(&mut self, pdu: &DataIn) -> Checked {
         let Some((status, residual)) = pdu.status else { return Ok(()) };
-        if self.accept_status(pdu.numbering.stat_sn)? {
+        if self.accept_status(pdu.numbering.stat_sn)? && !self.is_concluded(pdu.itt) {
             let slot = self.find(pdu.itt)?;
             self.complete(slot, status, residual, Bytes::new());
         }
@@ -251,7 +263,7 @@ impl Core {
     // SCSI Response
 
     fn on_scsi_response(&mut self, pdu: &ScsiResponse, data: &[u8]) -> Checked {
-        if !self.accept_status(pdu.numbering.stat_sn)? {
+        if !self.accept_status(pdu.numbering.stat_sn)? || self.is_concluded(pdu.itt) {
             return Ok(());
         }
         let (slot, task) = self.find_scsi(pdu.itt, Opcode::ScsiResponse)?;
@@ -271,7 +283,7 @@ impl Core {
     /// Ends a command with its status.
     fn complete(&mut self, slot: Slot, status: Status, residual: Residual, sense: Bytes) {
         let Some(scsi) = self.tasks.get_mut(slot).and_then(|task| task.scsi()) else { return };
-        let success = status.is_good_family() || is_recovered(status, &sense);
+        let success = is_success(status, &sense);
         let mut data = std::mem::take(&mut scsi.buffer);
         data.truncate(if success { valid_length(data.len(), scsi.received, residual) } else { 0 });
         let lost = if success { unsent(scsi, residual) } else { None };
@@ -299,6 +311,9 @@ impl Core {
 
     fn on_r2t(&mut self, pdu: &R2t) -> Checked {
         let (now, limit, max_r2ts) = (self.now, self.negotiated.max_burst_length, self.negotiated.max_outstanding_r2t);
+        if self.is_concluded(pdu.itt) {
+            return Ok(());
+        }
         let (slot, task) = self.find_scsi(pdu.itt, Opcode::R2t)?;
         if pdu.lun != task.lun {
             return Err(PeerMisbehaved::WrongLun { itt: pdu.itt });
@@ -383,7 +398,8 @@ impl Core {
         }
         if pdu.result == LogoutResult::Closed {
             self.end(slot, Ok(Finished::LoggedOut));
-            self.fail(&ConnectionError::LoggedOut);
+            let wish = self.at_their_wish;
+            self.fail(if wish { &ConnectionError::LogoutRequested } else { &ConnectionError::LoggedOut });
         } else {
             self.fail(&ConnectionError::LogoutFailed(pdu.result));
         }
@@ -421,20 +437,28 @@ impl Core {
             return Ok(());
         }
         let rejected = Header::read(data).ok_or(PeerMisbehaved::ShortReject)?;
-        match rejected.opcode() {
-            Ok(
-                Opcode::ScsiCommand
-                | Opcode::TextRequest
-                | Opcode::TaskRequest
-                | Opcode::LogoutRequest
-                | Opcode::NopOut,
-            ) => {
-                self.rejected(rejected.itt(), pdu.reason);
-            }
-            // The task of any other request still gets its response.
-            _ => self.report(Event::Reject(pdu.reason)),
+        match self.sent_as(&rejected) {
+            Some(slot) => self.rejected(slot, pdu.reason),
+            // The task of any other PDU still gets its response.
+            None => self.report(Event::Reject(pdu.reason)),
         }
         Ok(())
+    }
+
+    /// The task that was started by this header, tag, number and kind.
+    fn sent_as(&mut self, header: &Header) -> Option<Slot> {
+        let slot = self.tasks.find(header.itt())?;
+        let task = self.tasks.get_mut(slot)?;
+        let opcode = match task.kind {
+            Kind::Scsi(_) => Opcode::ScsiCommand,
+            Kind::Text(_) => Opcode::TextRequest,
+            Kind::Management { .. } => Opcode::TaskRequest,
+            Kind::Ping => Opcode::NopOut,
+            Kind::Logout => Opcode::LogoutRequest,
+        };
+        // CmdSN stands where PDUs of the target have StatSN.
+        let cmd_sn = header.numbering().stat_sn;
+        (header.opcode() == Ok(opcode) && task.cmd_sn == Some(cmd_sn)).then_some(slot)
     }
 
     fn on_task_response(&mut self, pdu: &TaskResponse) -> Checked {
@@ -445,9 +469,12 @@ impl Core {
         let wrong = PeerMisbehaved::WrongTask { itt: pdu.itt, opcode: Opcode::TaskResponse };
         let Some(task) = self.tasks.get_mut(slot) else { return Err(wrong) };
         let Kind::Management { aborts, function } = task.kind else { return Err(wrong) };
-        let lun = task.lun;
+        let (lun, limit) = (task.lun, task.cmd_sn);
         self.end(slot, Ok(Finished::Task(pdu.result)));
-        self.conclude(aborts, function, lun, pdu.result);
+        match aborts {
+            Some(aborted) => self.conclude_abort(aborted, pdu.result),
+            None => self.conclude(function, lun, limit, pdu.result),
+        }
         Ok(())
     }
 
@@ -480,15 +507,14 @@ fn check_r2t(pdu: &R2t, scsi: &Scsi, max_burst: u32) -> Checked {
     if u64::from(offset) + u64::from(length) > limit as u64 {
         return Err(PeerMisbehaved::R2tBeyondEnd { offset, length, limit });
     }
+    // Sequences are in order, and this is the first time that this side hears of the bytes behind the last.
     if (offset as usize) < scsi.requested {
         return Err(PeerMisbehaved::R2tBackwards { offset, end: scsi.requested });
     }
+    if offset as usize > scsi.requested {
+        return Err(PeerMisbehaved::R2tSkips { offset, end: scsi.requested });
+    }
     Ok(())
-}
-
-/// CHECK CONDITION with a recovered error: the command did what it should.
-fn is_recovered(status: Status, sense: &[u8]) -> bool {
-    status == Status::CHECK_CONDITION && Sense::parse(sense).is_ok_and(|sense| sense.key == SenseKey::RecoveredError)
 }
 
 /// How many bytes of the buffer hold data: those that came, less what the target says it did not mean to send.

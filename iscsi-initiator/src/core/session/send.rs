@@ -45,16 +45,16 @@ fn segment(left: usize, max: u32) -> usize {
 }
 
 impl Core {
-    /// Gives numbers to waiting tasks, as many as the window takes, and queues them.
+    /// Gives numbers to waiting commands, as many as the window takes, and queues them; and the next text if none is under
+    /// way. Text is sent as immediate: some targets never move the window of a discovery session.
     pub(super) fn pump(&mut self) {
-        while let Some(slot) = self.waiting.front().copied() {
-            let text = self.tasks.get_mut(slot).is_some_and(|task| matches!(task.kind, Kind::Text(_)));
-            // Text is sent as immediate: some targets never move the window of a discovery session.
-            let may_go = if text { self.text.is_none() } else { self.window.is_open() };
-            if !may_go {
-                return;
-            }
-            self.waiting.pop_front();
+        while self.window.is_open() {
+            let Some(slot) = self.waiting.pop_front() else { break };
+            self.issue(slot);
+        }
+        if self.text.is_none()
+            && let Some(slot) = self.texts.pop_front()
+        {
             self.issue(slot);
         }
     }

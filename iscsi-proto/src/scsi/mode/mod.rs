@@ -42,6 +42,18 @@ pub enum PageControl {
     Saved = 3,
 }
 
+impl PageControl {
+    /// The values that the low two bits of `code` mean.
+    pub(super) const fn from_code(code: u8) -> Self {
+        match code & 3 {
+            0 => Self::Current,
+            1 => Self::Changeable,
+            2 => Self::Default,
+            _ => Self::Saved,
+        }
+    }
+}
+
 /// MODE SENSE(6) or (10).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub struct ModeSense {
@@ -74,16 +86,10 @@ impl ModeSense {
     pub(super) fn parse(cdb: &Cdb) -> Result<Self, CdbError> {
         let (flags, page, subpage) = cdb.fields(|input| (be_u8, be_u8, be_u8).parse(input))?;
         let ten = cdb.opcode() == 0x5a;
-        let control = match page >> 6 {
-            0 => PageControl::Current,
-            1 => PageControl::Changeable,
-            2 => PageControl::Default,
-            _ => PageControl::Saved,
-        };
         Ok(Self {
             page: page & 0x3f,
             subpage,
-            control,
+            control: PageControl::from_code(page >> 6),
             no_descriptors: flags & DBD != 0,
             long_descriptors: ten && flags & LLBAA != 0,
             allocation: length(cdb, ten)?,

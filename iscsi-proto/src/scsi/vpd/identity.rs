@@ -141,7 +141,7 @@ impl Designator {
         Self { association: Association::Port, protocol: Some(protocol), designation }
     }
 
-    pub(super) fn read(input: &[u8]) -> IResult<&[u8], Self> {
+    pub(in crate::scsi) fn read(input: &[u8]) -> IResult<&[u8], Self> {
         let (input, (head, flags, (), len)) = (be_u8, be_u8, skip::<1>, be_u8).parse(input)?;
         let (input, bytes) = take(len)(input)?;
         let association = match flags >> 4 & 3 {
@@ -155,7 +155,7 @@ impl Designator {
         Ok((input, Self { association, protocol, designation }))
     }
 
-    pub(super) fn encode_to(&self, out: &mut Vec<u8>) {
+    pub(in crate::scsi) fn encode_to(&self, out: &mut Vec<u8>) {
         let (kind, code_set, bytes) = self.designation.to_bytes();
         let bytes = upto(&bytes, u8::MAX.into());
         let flags = bit(self.protocol.is_some(), PIV) | (self.association as u8) << 4 | (kind & 0x0f);

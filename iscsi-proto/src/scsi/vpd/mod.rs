@@ -4,6 +4,8 @@
 //! byte 0   qualifier(3) type(5)    1 page code    2 .. 3 page length    4 .. the page
 //! ```
 
+mod copy;
+mod extended;
 mod identity;
 mod limits;
 mod medium;
@@ -11,6 +13,8 @@ mod pages;
 mod provisioning;
 mod serial;
 
+pub use copy::{CopyFeature, ListLimits, ThirdPartyCopy, TokenLimits};
+pub use extended::ExtendedInquiry;
 pub use identity::{Association, Designation, Designator, DeviceId};
 pub use limits::BlockLimits;
 pub use medium::{MediumInfo, Rotation};

@@ -73,7 +73,7 @@ impl World {
             if bytes.is_empty() {
                 return pdus;
             }
-            self.core.sent(bytes.len());
+            self.core.sent(bytes.len(), self.now);
             self.framer.feed(&bytes);
             while let Some(frame) = self.framer.next_frame().unwrap() {
                 pdus.push((Pdu::parse(&frame.header).unwrap(), frame.data));

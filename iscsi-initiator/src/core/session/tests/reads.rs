@@ -182,6 +182,22 @@ fn data_counts_only_under_a_good_status() {
 }
 
 #[test]
+fn sense_of_an_earlier_command_is_no_recovery_of_this_one() {
+    let mut world = World::new();
+    world.read(1, 512);
+    let itt = world.command().itt;
+    let pdu = world.data_in(itt, 0, 0);
+    world.say(pdu, &pattern(512));
+    let response = world.response(itt, Status::CHECK_CONDITION);
+    let mut sense = Sense::new(SenseKey::RecoveredError, 0x0c, 0).to_fixed();
+    sense[0] = 0x71;
+    world.say(response, &iscsi_proto::pdu::sense_segment(&sense));
+    let response = world.ended(1);
+    assert!(response.data.is_empty());
+    assert!(!super::super::super::command::is_success(response.status, &response.sense));
+}
+
+#[test]
 fn r210_a_delivery_failure_is_no_status() {
     let mut world = World::new();
     world.read(1, 512);
@@ -250,8 +266,12 @@ fn r300_a_read_that_nobody_waits_for_keeps_its_buffer_to_its_end() {
 fn r300_a_command_cancelled_while_it_waits_is_never_sent() {
     let mut world = World::new();
     world.core.window = Window::new(Serial(7), Serial(7), Serial(6));
-    world.read(1, 512);
-    world.core.cancel(1);
+    for token in 1..100 {
+        world.read(token, 512);
+        world.core.cancel(token);
+        // Its owner can forget the token now.
+        assert!(matches!(world.completion(token), Err(CommandError::Aborted)));
+    }
     world.assert_clean();
 }
 
@@ -271,4 +291,24 @@ fn r261_everything_ends_when_the_connection_does() {
     }
     world.read(41, 512);
     assert!(matches!(world.completion(41), Err(CommandError::Closed { sent: false, .. })));
+}
+
+/// Found by the hostile target: a Data-In that carries status may be a duplicate like any status.
+#[test]
+fn r166_r199_a_repeated_data_in_with_status_is_discarded() {
+    let mut world = World::new();
+    world.read(1, 512);
+    let itt = world.command().itt;
+    let numbering = world.status();
+    let last = DataIn { status: Some((Status::GOOD, Residual::None)), numbering, ..world.data_in(itt, 0, 0) };
+    world.say(last.clone(), &pattern(512));
+    assert_eq!(world.ended(1).data, pattern(512));
+    world.read(2, 512);
+    let next = world.command().itt;
+    world.say(last, &pattern(512));
+    let numbering = world.status();
+    let last = DataIn { status: Some((Status::GOOD, Residual::None)), numbering, ..world.data_in(next, 0, 0) };
+    world.say(last, &pattern(512));
+    assert_eq!(world.ended(2).data, pattern(512));
+    world.assert_clean();
 }

@@ -128,6 +128,17 @@ fn r188_an_r2t_that_goes_back_ends_the_connection() {
 }
 
 #[test]
+fn r188_an_r2t_that_skips_data_ends_the_connection() {
+    let mut world = World::with(small_bursts());
+    world.write(1, 5000);
+    let itt = world.command().itt;
+    let r2t = world.r2t(itt, 0, 2000, 2000);
+    world.say(r2t, &[]);
+    assert_eq!(world.misbehaved(), PeerMisbehaved::R2tSkips { offset: 2000, end: 0 });
+    assert!(world.completion(1).is_err());
+}
+
+#[test]
 fn r019_an_r2t_for_a_read_ends_the_connection() {
     let mut world = World::new();
     world.read(1, 512);

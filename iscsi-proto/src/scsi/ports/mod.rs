@@ -1,4 +1,4 @@
-//! REPORT TARGET PORT GROUPS (SPC-5): which paths to a unit are good.
+//! REPORT and SET TARGET PORT GROUPS (SPC-5): which paths to a unit are good.
 //!
 //! ```text
 //! CDB       byte 1   format(3) service action 0Ah(5)    6 .. 9 allocation length
@@ -6,6 +6,10 @@
 //! group     0 PREF . . . state(4)   1 supported states   2 .. 3 group   5 status   6 vendor   7 port count
 //!           8 .. for each port: 2 .. 3 relative number
 //! ```
+
+mod set;
+
+pub use set::{GroupState, SetPortGroups, SetPortList};
 
 use std::fmt;
 

@@ -5,6 +5,12 @@
 //!                        01 flat: 14 bits in bytes 0 and 1, up to 16383
 //!                        11 extended: byte 0 0xd2, 24 bits in bytes 1 to 3 (extended flat)
 //! ```
+//!
+//! These are the forms that have a number. [`Lun::address`] tells all of them apart.
+
+mod address;
+
+pub use address::Address;
 
 use std::fmt;
 use std::str::FromStr;

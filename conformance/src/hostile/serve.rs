@@ -1,0 +1,168 @@
+//! Runs a hostile connection over a transport.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::task::{Wake, Waker};
+
+use iscsi_proto::portal::Portal;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
+use tokio::net::{TcpListener, ToSocketAddrs};
+use tokio::sync::{Notify, mpsc, watch};
+use tokio::task::JoinSet;
+
+use super::engine::{Engine, Step};
+use super::script::Script;
+use crate::target::config::Config;
+use crate::target::core::{Connection, Ending, Node};
+use crate::target::server::ServerError;
+
+/// What one read can bring in.
+const READ: usize = 64 * 1024;
+
+/// A node that listens on TCP and misbehaves on every connection. It stops when it is dropped.
+#[derive(Debug)]
+pub struct Server {
+    node: Arc<Node>,
+    addr: SocketAddr,
+    _listener: JoinSet<()>,
+}
+
+impl Server {
+    /// Starts a node that listens at `addr`. Must be called inside a tokio runtime with IO and time.
+    pub async fn bind(config: Config, script: Script, addr: impl ToSocketAddrs) -> Result<Self, ServerError> {
+        let node = Arc::new(Node::new(config)?);
+        let listener = TcpListener::bind(addr).await?;
+        let addr = listener.local_addr()?;
+        let mut tasks = JoinSet::new();
+        tasks.spawn(accept(listener, node.clone(), script));
+        Ok(Self { node, addr, _listener: tasks })
+    }
+
+    /// The address that the node listens at.
+    pub const fn local_addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// The node itself.
+    pub const fn node(&self) -> &Arc<Node> {
+        &self.node
+    }
+}
+
+async fn accept(listener: TcpListener, node: Arc<Node>, script: Script) {
+    let mut connections = JoinSet::new();
+    while let Ok((stream, _)) = listener.accept().await {
+        let (node, script) = (node.clone(), script.clone());
+        connections.spawn(async move {
+            let Ok(portal) = stream.local_addr().map(Portal::from) else { return };
+            let _ = stream.set_nodelay(true);
+            if let Err(error) = serve(stream, node, portal, script).await {
+                tracing::debug!(%error, "a hostile connection ended");
+            }
+        });
+    }
+}
+
+/// Serves one connection that came in at `portal`, as the script says, until either side closes it.
+pub async fn serve<IO>(io: IO, node: Arc<Node>, portal: Portal, script: Script) -> io::Result<()>
+where
+    IO: AsyncRead + AsyncWrite,
+{
+    let (reader, writer) = tokio::io::split(io);
+    let (steps, queue) = mpsc::unbounded_channel();
+    let (deaf, ears) = watch::channel(false);
+    let target = Target::new(node, portal, script, steps);
+    tokio::select! {
+        result = target.run(reader, ears) => result,
+        result = write(writer, queue, deaf) => result,
+    }
+}
+
+/// The target's core and the script.
+struct Target {
+    connection: Connection,
+    engine: Engine,
+    steps: mpsc::UnboundedSender<Step>,
+    notify: Arc<Notifier>,
+}
+
+/// Wakes a connection for what others have left for it.
+struct Notifier(Notify);
+
+impl Target {
+    fn new(node: Arc<Node>, portal: Portal, script: Script, steps: mpsc::UnboundedSender<Step>) -> Self {
+        let notify = Arc::new(Notifier(Notify::new()));
+        let engine = Engine::new(script, portal.to_string());
+        let connection = Connection::new(node, portal, Waker::from(notify.clone()));
+        Self { connection, engine, steps, notify }
+    }
+
+    async fn run<IO: AsyncRead>(mut self, mut reader: ReadHalf<IO>, mut ears: watch::Receiver<bool>) -> io::Result<()> {
+        self.queue(self.engine.connect());
+        let mut input = Vec::new();
+        while self.connection.ending() == Ending::Open {
+            let mut room = vec![0; READ];
+            tokio::select! {
+                biased;
+                () = deafness(&mut ears) => return std::future::pending().await,
+                () = self.notify.0.notified() => self.connection.poll(),
+                result = reader.read(&mut room) => match result? {
+                    0 => return Ok(()),
+                    len => input.extend_from_slice(room.get(..len).unwrap_or_default()),
+                },
+            }
+            let used = self.connection.receive(&input);
+            input.drain(..used);
+            while let Some(pdu) = self.connection.next_pdu() {
+                let steps = self.engine.pdu(&pdu);
+                self.queue(steps);
+            }
+        }
+        self.queue(vec![Step::Close]);
+        std::future::pending().await
+    }
+
+    fn queue(&self, steps: Vec<Step>) {
+        for step in steps {
+            // Nobody takes them any more once the writer has closed.
+            let _ = self.steps.send(step);
+        }
+    }
+}
+
+async fn deafness(ears: &mut watch::Receiver<bool>) {
+    // The writer that could say so does not end before this does.
+    let _ = ears.wait_for(|deaf| *deaf).await;
+}
+
+/// Does the steps, and ends when the connection is to be closed.
+async fn write<IO: AsyncWrite>(
+    mut writer: WriteHalf<IO>,
+    mut queue: mpsc::UnboundedReceiver<Step>,
+    deaf: watch::Sender<bool>,
+) -> io::Result<()> {
+    while let Some(step) = queue.recv().await {
+        match step {
+            Step::Write(bytes) => {
+                writer.write_all(&bytes).await?;
+                writer.flush().await?;
+                // The other side gets a chance to see this piece by itself.
+                tokio::task::yield_now().await;
+            }
+            Step::Wait(time) => tokio::time::sleep(time).await,
+            Step::Close => return writer.shutdown().await,
+            Step::Silence => return std::future::pending().await,
+            Step::Deaf => {
+                deaf.send_replace(true);
+            }
+        }
+    }
+    Ok(())
+}
+
+impl Wake for Notifier {
+    fn wake(self: Arc<Self>) {
+        self.0.notify_one();
+    }
+}

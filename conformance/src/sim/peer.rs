@@ -1,0 +1,63 @@
+//! The target's side: its core, fed with bytes and asked for bytes.
+
+use std::sync::Arc;
+use std::task::Waker;
+
+use bytes::Buf;
+use iscsi_proto::portal::Portal;
+
+use crate::target::core::{Connection, Ending, HIGH_WATER, Node, Wire};
+
+/// One connection of the target.
+#[derive(Debug)]
+pub(super) struct Peer {
+    connection: Connection,
+    input: Vec<u8>,
+    wire: Wire,
+}
+
+impl Peer {
+    pub(super) fn new(node: &Arc<Node>, portal: Portal) -> Self {
+        let connection = Connection::new(node.clone(), portal, Waker::noop().clone());
+        Self { connection, input: Vec::new(), wire: Wire::new() }
+    }
+
+    /// Takes what has arrived.
+    pub(super) fn receive(&mut self, bytes: &[u8]) {
+        self.input.extend_from_slice(bytes);
+        self.work();
+    }
+
+    /// At most `room` bytes to send.
+    pub(super) fn outgoing(&mut self, room: usize) -> Vec<u8> {
+        self.work();
+        let mut bytes = Vec::new();
+        while bytes.len() < room && self.wire.has_remaining() {
+            let chunk = self.wire.chunk();
+            let part = chunk.get(..room - bytes.len()).unwrap_or(chunk);
+            bytes.extend_from_slice(part);
+            let len = part.len();
+            self.wire.advance(len);
+        }
+        bytes
+    }
+
+    /// Whether it wants to close, all it had to say being said.
+    pub(super) fn is_over(&self) -> bool {
+        match self.connection.ending() {
+            Ending::Open => false,
+            Ending::Flush => self.wire.is_empty(),
+            Ending::Now => true,
+        }
+    }
+
+    fn work(&mut self) {
+        if self.wire.len() < HIGH_WATER {
+            let used = self.connection.receive(&self.input);
+            self.input.drain(..used);
+        }
+        while let Some(pdu) = self.connection.next_pdu() {
+            self.wire.push(&pdu);
+        }
+    }
+}
