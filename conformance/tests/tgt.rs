@@ -1,12 +1,16 @@
 //! The initiator against a real tgtd.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+
 use std::fs;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use conformance::lab::{self, Lun as Disk, Target, stamp};
 use iscsi_initiator::core::{CommandError, ConnectionError};
-use iscsi_initiator::{Config, Discovery, Initiator, Session};
+use iscsi_initiator::{Config, Discovery, Initiator, Lun, Session, TransferOptions, ZeroOptions};
+use iscsi_proto::scsi::ReservationType;
 
 const DISK: &str = "iqn.2026-01.org.example:disk";
 const HOST: &str = "iqn.2026-01.org.example:host";
@@ -65,4 +69,86 @@ async fn r250_commands_that_are_never_answered_end_in_time() {
     assert!(timed_out, "{error}");
     assert!(start.elapsed() < Duration::from_secs(5));
     assert!(!error.is_known_not_executed());
+}
+
+/// A thin disk of 4 MiB, the file behind it, and the open unit.
+async fn thin_disk(setup: lab::Setup, path: &Path) -> (lab::Tgt, Lun) {
+    stamp::file(path, 4 << 20, 1).unwrap();
+    let disk = Disk::file(path).param("thin_provisioning=1");
+    let tgt = setup.target(Target::new(DISK).lun(disk)).start().unwrap();
+    let initiator = Initiator::new(HOST.parse().unwrap());
+    let builder = Session::builder(&initiator, DISK.parse().unwrap()).portal(tgt.portal().into());
+    let lun = builder.connect().await.unwrap().open(1.into()).await.unwrap();
+    (tgt, lun)
+}
+
+#[tokio::test]
+async fn blocks_are_cleared_given_back_and_compared() {
+    let Some(setup) = lab::require(lab::tgt()) else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("disk.img");
+    let (_tgt, lun) = thin_disk(setup, &path).await;
+    let mut expected = fs::read(&path).unwrap();
+    lun.write_zeroes(4096, 1 << 20, ZeroOptions::default()).await.unwrap();
+    lun.write_zeroes(2 << 20, 1 << 20, ZeroOptions::UNMAP).await.unwrap();
+    lun.unmap(3 << 20, 65536).await.unwrap();
+    expected[4096..4096 + (1 << 20)].fill(0);
+    expected[2 << 20..(3 << 20) + 65536].fill(0);
+    let fresh = stamp::pieces(0, 64, 2);
+    lun.write_and_verify(0, fresh[..4096].to_vec()).await.unwrap();
+    lun.write_at_with(1 << 21, fresh[..512].to_vec(), TransferOptions::FUA).await.unwrap();
+    expected[..4096].copy_from_slice(&fresh[..4096]);
+    expected[1 << 21..][..512].copy_from_slice(&fresh[..512]);
+    assert!(lun.read_at(0, 4 << 20).await.unwrap() == expected);
+    assert!(fs::read(&path).unwrap() == expected);
+
+    let mut extents = lun.extents(0..lun.len()).unwrap();
+    let (mut at, mut holes) = (0, 0);
+    while let Some(extent) = extents.next().await {
+        let extent = extent.unwrap();
+        assert_eq!(extent.offset, at);
+        at += extent.length;
+        holes += if extent.zero { extent.length } else { 0 };
+        let range = &expected[extent.offset as usize..at as usize];
+        assert!(!extent.zero || range.iter().all(|byte| *byte == 0), "{extent:?}");
+    }
+    // How much of a block that was written in part is mapped, the file system behind the disk decides: 64 KiB at most.
+    assert!(at == 4 << 20 && ((1 << 20)..=(1 << 20) + 65536).contains(&holes), "{holes}");
+
+    lun.verify(0, 4 << 20).await.unwrap();
+    lun.compare_at(0, expected.clone()).await.unwrap();
+    expected[3_000_000] ^= 1;
+    let error = lun.compare_at(0, expected).await.unwrap_err();
+    assert!(matches!(error, CommandError::Miscompare { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_disk_is_reserved_and_what_tgtd_lacks_is_told() {
+    let Some(setup) = lab::require(lab::tgt()) else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let (_tgt, lun) = thin_disk(setup, &dir.path().join("disk.img")).await;
+    let kind = ReservationType::WriteExclusive;
+    lun.reserve(1, kind).await.unwrap();
+    assert_eq!(lun.reservations().holder().await.unwrap().holder, Some((1, kind)));
+    assert_eq!(lun.reservations().keys().await.unwrap().keys, [1]);
+    assert_eq!(lun.reservations().capabilities().await.unwrap().supports(kind), Some(true));
+    lun.write_at(0, vec![0; 512]).await.unwrap();
+    lun.release(1, kind).await.unwrap();
+    assert_eq!(lun.reservations().keys().await.unwrap().keys, []);
+
+    assert!(lun.supported_opcodes().await.unwrap().contains(0x42, None));
+    assert!(lun.supported_opcode(0x42, None).await.unwrap().support.is_supported());
+    assert_eq!(lun.progress().await.unwrap(), None);
+    // It says in page B0h that it knows COMPARE AND WRITE, and then does not.
+    assert!(lun.max_compare_and_write() > 0);
+    let block = || vec![0; 512].into();
+    for error in [
+        lun.compare_and_write(0, block(), block()).await.unwrap_err(),
+        lun.reservations().registrants().await.unwrap_err(),
+        lun.port_groups().await.unwrap_err(),
+        lun.log_pages().await.unwrap_err(),
+        lun.extended_inquiry().await.unwrap_err(),
+    ] {
+        assert!(matches!(error, CommandError::Unsupported(_)), "{error}");
+    }
 }

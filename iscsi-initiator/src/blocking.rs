@@ -21,13 +21,14 @@
 
 use std::future::Future;
 use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::ops::Range;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use iscsi_proto::portal::Portal;
-use iscsi_proto::scsi::Lun as LunNumber;
+use iscsi_proto::scsi::{Lun as LunNumber, PortGroups, ReservationType};
 use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::runtime::{self, Handle, Runtime};
@@ -40,6 +41,7 @@ use crate::core::{CommandError, Payload};
 use crate::driver::{Connection, beside};
 use crate::error::ConnectError;
 use crate::io::Cursor;
+use crate::lun::{Extent, TransferOptions, ZeroOptions};
 
 /// How long a session that is dropped may take to log out.
 const GOODBYE: Duration = Duration::from_secs(1);
@@ -189,6 +191,85 @@ impl Lun {
     /// See [`crate::Lun::flush`].
     pub fn flush(&self) -> Result<(), CommandError> {
         self.engine.run(self.unit.flush())
+    }
+
+    /// See [`crate::Lun::write_at_with`].
+    pub fn write_at_with(
+        &self,
+        offset: u64,
+        data: impl Into<Payload>,
+        options: TransferOptions,
+    ) -> Result<(), CommandError> {
+        self.engine.run(self.unit.write_at_with(offset, data, options))
+    }
+
+    /// See [`crate::Lun::write_zeroes`].
+    pub fn write_zeroes(&self, offset: u64, length: u64, options: ZeroOptions) -> Result<(), CommandError> {
+        self.engine.run(self.unit.write_zeroes(offset, length, options))
+    }
+
+    /// See [`crate::Lun::unmap`].
+    pub fn unmap(&self, offset: u64, length: u64) -> Result<(), CommandError> {
+        self.engine.run(self.unit.unmap(offset, length))
+    }
+
+    /// See [`crate::Lun::verify`].
+    pub fn verify(&self, offset: u64, length: u64) -> Result<(), CommandError> {
+        self.engine.run(self.unit.verify(offset, length))
+    }
+
+    /// See [`crate::Lun::compare_at`].
+    pub fn compare_at(&self, offset: u64, data: impl Into<Payload>) -> Result<(), CommandError> {
+        self.engine.run(self.unit.compare_at(offset, data))
+    }
+
+    /// See [`crate::Lun::write_and_verify`].
+    pub fn write_and_verify(&self, offset: u64, data: impl Into<Payload>) -> Result<(), CommandError> {
+        self.engine.run(self.unit.write_and_verify(offset, data))
+    }
+
+    /// See [`crate::Lun::compare_and_write`].
+    pub fn compare_and_write(&self, offset: u64, expected: Bytes, new: Bytes) -> Result<(), CommandError> {
+        self.engine.run(self.unit.compare_and_write(offset, expected, new))
+    }
+
+    /// The allocation map of a range. See [`crate::Lun::extents`]. An error does not end the iterator: the same extent can be
+    /// asked for again.
+    pub fn extents(
+        &self,
+        range: Range<u64>,
+    ) -> Result<impl Iterator<Item = Result<Extent, CommandError>> + use<>, CommandError> {
+        let mut extents = self.unit.extents(range)?;
+        let engine = Arc::clone(&self.engine);
+        Ok(std::iter::from_fn(move || engine.run(extents.next())))
+    }
+
+    /// See [`crate::Lun::reserve`].
+    pub fn reserve(&self, key: u64, kind: ReservationType) -> Result<(), CommandError> {
+        self.engine.run(self.unit.reserve(key, kind))
+    }
+
+    /// See [`crate::Lun::release`].
+    pub fn release(&self, key: u64, kind: ReservationType) -> Result<(), CommandError> {
+        self.engine.run(self.unit.release(key, kind))
+    }
+
+    /// See [`crate::Lun::port_groups`].
+    pub fn port_groups(&self) -> Result<PortGroups, CommandError> {
+        self.engine.run(self.unit.port_groups())
+    }
+
+    /// Everything else that the unit can be asked: runs a call of the async one.
+    ///
+    /// ```no_run
+    /// # fn example(lun: &iscsi_initiator::blocking::Lun) -> Result<(), iscsi_initiator::core::CommandError> {
+    /// let commands = lun.run(async |unit| unit.supported_opcodes().await)?;
+    /// # let _ = commands;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn run<T>(&self, call: impl AsyncFnOnce(&crate::Lun) -> T) -> T {
+        self.engine.run(call(&self.unit))
     }
 }
 

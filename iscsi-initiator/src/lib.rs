@@ -89,6 +89,9 @@ pub use error::{ConnectError, Phase};
 #[cfg(feature = "tokio")]
 pub use io::Cursor;
 #[cfg(feature = "tokio")]
-pub use lun::Lun;
+pub use lun::{
+    Allocation, DestroyAllData, Erasure, Extent, Extents, Lun, ReadOnlyLun, RegisterOptions, Reservations,
+    TransferOptions, ZeroOptions,
+};
 #[cfg(feature = "tokio")]
 pub use session::{Events, Info, Session, good};

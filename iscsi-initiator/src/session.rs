@@ -242,11 +242,23 @@ impl Session {
 
     /// Sends a command that reads up to `length` bytes, again where that is safe and may help.
     pub(crate) async fn read_data(&self, lun: LunNumber, cdb: Cdb, length: usize) -> Result<BytesMut, CommandError> {
+        self.read_data_by(self.retry(), lun, cdb, length).await
+    }
+
+    /// The same by rules of the caller's.
+    pub(crate) async fn read_data_by(
+        &self,
+        retry: Retry,
+        lun: LunNumber,
+        cdb: Cdb,
+        length: usize,
+    ) -> Result<BytesMut, CommandError> {
         let command = |mut buffer: BytesMut| {
             buffer.resize(length, 0);
             Command::read(cdb, buffer)
         };
-        Ok(self.repeat(lun, command).await?.data)
+        let pending = self.start(lun, command(BytesMut::new()));
+        Ok(self.insist(lun, pending, retry, command).await?.data)
     }
 
     /// Sends what `command` makes, again where that is safe and may help, until it does what it should.

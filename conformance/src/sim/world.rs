@@ -1,13 +1,13 @@
 //! One run: both sides, the network, the disk's history and the rules.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use iscsi_initiator::core::command::{Completion, Finished, Request, Token};
 use iscsi_initiator::core::login::{LoginConfig, Purpose};
 use iscsi_initiator::core::session::{Core, Start};
-use iscsi_initiator::core::{Command, ConnectionError, Time};
+use iscsi_initiator::core::{Command, CommandError, ConnectionError, Time};
 use iscsi_proto::isid::Isid;
 use iscsi_proto::name::IscsiName;
 use iscsi_proto::pdu::TaskFunction;
@@ -51,6 +51,8 @@ pub(super) struct World {
     pub(super) disk: Disk,
     watch: Option<Watch>,
     pending: HashMap<Token, Pending>,
+    /// Requests that were given up. One that had not been sent ends as aborted; another is not heard of any more.
+    given_up: HashSet<Token>,
     ledger: Ledger,
     now: Time,
     pub(super) moment: Moment,
@@ -118,6 +120,7 @@ impl World {
             disk: Disk::new(plan.seed, plan.blocks),
             watch: None,
             pending: HashMap::new(),
+            given_up: HashSet::new(),
             ledger: Ledger::default(),
             now: Time::ZERO,
             moment: 1,
@@ -381,6 +384,7 @@ impl World {
     fn cancel(&mut self, token: Token) {
         if self.pending.remove(&token).is_some() {
             self.report.cancelled += 1;
+            self.given_up.insert(token);
             if let Some(core) = self.host.core() {
                 core.cancel(token);
             }
@@ -401,6 +405,9 @@ impl World {
                 continue;
             }
             let Some(pending) = self.pending.remove(&token) else {
+                if matches!(completion, Err(CommandError::Aborted)) && self.given_up.remove(&token) {
+                    continue;
+                }
                 return Err(format!("request {token} ended that nobody waits for: {completion:?}"));
             };
             let good = self.judge(pending, completion)?;

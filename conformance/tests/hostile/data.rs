@@ -75,6 +75,9 @@ const RESPONSE: &[Row] = &[
     ("R-207", "on 1st ScsiResponse: set flags 0x86, set residual 1", Over("read", &["11.4"])),
     ("R-207 R-209", "on 1st ScsiResponse: set flags 0x82, set residual 512", Fails("read", &["Short", "3584"])),
     ("R-207 R-209", "on 1st ScsiResponse: set flags 0x82, set residual 0xffffffff", Fails("read", &["Short"])),
+    // A write that the unit says it took half of is not done, whatever the status says.
+    ("R-207 R-209", "on 2nd ScsiResponse: set flags 0x82, set residual 512", Fails("write", &["Short", "3584"])),
+    ("R-207 R-209", "on 2nd ScsiResponse: set flags 0x84, set residual 512", Fails("write", &["Short"])),
     ("R-207", "on 1st ScsiResponse: set flags 0x84, set residual 999", Fine),
     ("R-208", "on 1st ScsiResponse: set residual 999", Fine),
     ("R-214", "on 1st ScsiResponse: set byte8 0x40, set byte9 5", Fine),

@@ -5,9 +5,11 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail as tests do")]
 
+mod chap;
 mod control;
 mod data;
 mod login;
+mod random;
 mod recovery;
 mod tcp;
 mod text;
@@ -87,10 +89,12 @@ fn limits() -> Limits {
 }
 
 fn node(limits: Limits) -> Arc<Node> {
-    let target = Target {
-        unit_attention: false,
-        ..Target::new(name(DISK)).lun(LunConfig::memory((BLOCKS * BLOCK) as u64)).limits(limits)
-    };
+    let target = Target::new(name(DISK)).lun(LunConfig::memory((BLOCKS * BLOCK) as u64)).limits(limits);
+    start(target)
+}
+
+fn start(target: Target) -> Arc<Node> {
+    let target = Target { unit_attention: false, ..target };
     Arc::new(Node::new(TargetConfig { targets: vec![target], ..TargetConfig::default() }).unwrap())
 }
 
@@ -178,14 +182,19 @@ fn check_written(data: &[u8], acknowledged: bool) {
     }
 }
 
+/// A runtime whose clock moves on when nothing else does.
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap()
+}
+
 /// Plays one script with these limits of the target.
-async fn play(script: &str, limits: Limits) -> Result<Vec<Ended>, String> {
+async fn play(script: &str, limits: Limits, longest: Duration) -> Result<Vec<Ended>, String> {
     let script: Script = script.parse().unwrap();
     let node = node(limits);
     fill(&node).await;
     let start = Instant::now();
-    let ended = timeout(LONGEST * 2, dialogue(&node, &script)).await.expect("it hangs");
-    assert!(start.elapsed() <= LONGEST, "{:?}", start.elapsed());
+    let ended = timeout(longest * 2, dialogue(&node, &script)).await.expect("it hangs");
+    assert!(start.elapsed() <= longest, "{:?}", start.elapsed());
     let written = matches!(&ended, Ok(steps) if steps.iter().any(|(name, result)| *name == "write" && result.is_ok()));
     check_written(&medium(&node, COUNT, COUNT), written);
     for block in (0..BLOCKS).step_by(COUNT).filter(|block| *block != COUNT) {
@@ -240,9 +249,8 @@ fn table_with(rows: &[Row], limits: fn() -> Limits) {
     let mut wrong = Vec::new();
     for (ids, script, expect) in rows {
         assert!(ids.split(' ').all(|id| id.len() == 5 && id.starts_with("R-")), "{ids}");
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
         println!("{ids}: {script}");
-        if let Err(why) = judge(*expect, &runtime.block_on(play(script, limits()))) {
+        if let Err(why) = judge(*expect, &runtime().block_on(play(script, limits(), LONGEST))) {
             wrong.push(format!("{ids}: {script}\n  expected {expect:?}\n  but {why}"));
         }
     }

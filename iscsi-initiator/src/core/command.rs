@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use iscsi_proto::pdu::{Residual, TaskAttribute, TaskFunction, TaskResult};
-use iscsi_proto::scsi::{Cdb, Lun, Sense, SenseKey, Status};
+use iscsi_proto::scsi::{Cdb, LongCdb, Lun, Sense, SenseKey, Status};
 
 use super::error::CommandError;
 use super::payload::Payload;
@@ -41,6 +41,22 @@ impl Command {
     /// A command without data.
     pub fn new(cdb: Cdb) -> Self {
         Self { cdb, extended_cdb: Bytes::new(), data: Data::None, attribute: TaskAttribute::Simple, timeout: None }
+    }
+
+    /// A command of more than 16 bytes, without data. Its end travels in an additional header segment, which few targets know:
+    /// a target without them rejects the command or closes the connection.
+    ///
+    /// ```
+    /// use bytes::BytesMut;
+    /// use iscsi_initiator::core::{Command, Data};
+    /// use iscsi_proto::scsi::{LongCommand, Tags, Transfer};
+    ///
+    /// let cdb = LongCommand::Read(Transfer::new(0, 8), Tags { reference: 0, ..Tags::default() }).encode();
+    /// let command = Command { data: Data::In(BytesMut::zeroed(8 * 512)), ..Command::long(&cdb) };
+    /// assert_eq!(command.extended_cdb.len(), 16);
+    /// ```
+    pub fn long(cdb: &LongCdb) -> Self {
+        Self { extended_cdb: Bytes::copy_from_slice(cdb.tail()), ..Self::new(cdb.head()) }
     }
 
     /// A command that reads into `buffer`, whose length is what the target may send at most.

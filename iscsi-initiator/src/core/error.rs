@@ -89,6 +89,14 @@ impl From<io::Error> for ConnectionError {
     }
 }
 
+struct At(Option<u64>);
+
+impl fmt::Display for At {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.map_or(Ok(()), |offset| write!(f, ", from byte {offset} on"))
+    }
+}
+
 struct Section(Option<&'static str>);
 
 impl fmt::Display for Section {
@@ -141,6 +149,15 @@ pub enum CommandError {
         /// What is wrong with it.
         problem: String,
     },
+    /// What is on the medium is not what it was compared with. Nothing was written.
+    #[error("the medium holds something else than what it was compared with{}", At(*.offset))]
+    Miscompare {
+        /// The first byte that differs, in bytes from the start of what was to be compared, if the logical unit told.
+        offset: Option<u64>,
+    },
+    /// The logical unit cannot do this. Nothing was done.
+    #[error("the logical unit does not support {0}")]
+    Unsupported(&'static str),
     /// Offset or length is not a multiple of the block size.
     #[error("offset {offset} and length {length} must be multiples of the block size {block_size}")]
     Misaligned {
@@ -201,6 +218,8 @@ impl CommandError {
             Self::Misaligned { .. }
                 | Self::OutOfRange { .. }
                 | Self::Invalid(_)
+                | Self::Unsupported(_)
+                | Self::Miscompare { .. }
                 | Self::TimedOut { sent: false, .. }
                 | Self::Closed { sent: false, .. }
                 | Self::Status(Status::BUSY | Status::TASK_SET_FULL | Status::RESERVATION_CONFLICT)
@@ -234,6 +253,7 @@ fn kind(error: &CommandError) -> io::ErrorKind {
         CommandError::Misaligned { .. } | CommandError::OutOfRange { .. } | CommandError::Invalid(_) => {
             io::ErrorKind::InvalidInput
         }
+        CommandError::Unsupported(_) => io::ErrorKind::Unsupported,
         CommandError::Short { .. } => io::ErrorKind::UnexpectedEof,
         CommandError::Malformed { .. } => io::ErrorKind::InvalidData,
         CommandError::Status(Status::BUSY | Status::TASK_SET_FULL) => io::ErrorKind::ResourceBusy,

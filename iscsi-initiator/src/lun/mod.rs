@@ -1,8 +1,18 @@
 //! A logical unit of a block device.
 
+mod extents;
+mod manage;
+mod memory;
 mod open;
+mod ports;
+mod provision;
+mod readonly;
+mod report;
+mod reserve;
 mod retry;
+mod send;
 mod transfer;
+mod verify;
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,8 +25,16 @@ use iscsi_proto::scsi::{
 use crate::core::CommandError;
 use crate::session::Session;
 
-use retry::Resets;
+pub use extents::{Allocation, Extent, Extents};
+pub use manage::{DestroyAllData, Erasure};
+pub use provision::ZeroOptions;
+pub use readonly::ReadOnlyLun;
+pub use reserve::{RegisterOptions, Reservations};
 pub(crate) use retry::Retry;
+pub use transfer::TransferOptions;
+
+use memory::Memory;
+use retry::Resets;
 
 /// A logical unit that holds blocks. Clones are handles of the same one.
 ///
@@ -25,7 +43,13 @@ pub(crate) use retry::Retry;
 ///
 /// A command that the unit refuses because it is busy, or because it first reports something that does not change what
 /// the command means, is sent again, as a new command, for as long as the session's command timeout. Nothing is sent
-/// again after the connection was lost.
+/// again after the connection was lost. That holds for commands that must not be done twice as well: they are sent again
+/// only where the unit said that it had not executed them.
+///
+/// Beside reading and writing there are calls that compare ([`Lun::verify`], [`Lun::compare_and_write`]), that know of space
+/// ([`Lun::extents`], [`Lun::unmap`], [`Lun::write_zeroes`]), that keep others out ([`Lun::reserve`],
+/// [`Lun::reservations`]) and that ask ([`Lun::port_groups`], [`Lun::supported_opcodes`], [`Lun::log_page`]). Everything else
+/// goes through [`Session::execute`].
 #[derive(Clone)]
 pub struct Lun {
     session: Session,
@@ -41,6 +65,7 @@ struct Unit {
     pages: Pages,
     /// The most blocks that one command may move.
     max_blocks: u32,
+    memory: Memory,
     /// Counts the starts and the ends of writes, so that what was read ahead is known to be out of date.
     writes: AtomicU64,
     resets: Resets,
@@ -102,6 +127,11 @@ impl Lun {
         Some(caching.write_cache())
     }
 
+    /// Whether it knows the FUA and DPO bits of reads and writes, if it says so (DPOFUA, MODE SENSE).
+    pub fn has_fua(&self) -> Option<bool> {
+        self.unit.pages.mode.as_ref().map(|mode| mode.dpofua)
+    }
+
     /// Its serial number, if it has one (VPD page 80h).
     pub fn serial(&self) -> Option<&str> {
         self.unit.pages.serial.as_deref()
@@ -135,11 +165,6 @@ impl Lun {
     /// Bytes that one command moves at most; longer transfers are cut, and their parts run side by side.
     pub fn max_transfer(&self) -> usize {
         self.unit.max_blocks as usize * self.block_size() as usize
-    }
-
-    /// The rules by which a command on this unit is sent again.
-    fn retry(&self) -> Retry {
-        self.session.retry().noting(&self.unit.resets)
     }
 
     /// A number that changes whenever this unit is written by this handle or a clone.

@@ -8,7 +8,7 @@ use iscsi_proto::scsi::{
     ModeSense, Provisioning, Qualifier, ReadCapacity16, SenseKey, SupportedPages, UnitSerial,
 };
 
-use super::{Lun, Pages, Resets, Unit};
+use super::{Lun, Memory, Pages, Resets, Unit};
 use crate::core::{Command, CommandError};
 use crate::session::{Session, malformed};
 
@@ -37,8 +37,11 @@ impl Lun {
         if let Some(limit) = pages.limits.map(|limits| limits.max_transfer).filter(|limit| *limit != 0) {
             max_blocks = max_blocks.min(limit);
         }
-        let (writes, resets) = (AtomicU64::new(0), Resets::default());
-        Ok(Self { session, unit: Arc::new(Unit { number, inquiry, capacity, pages, max_blocks, writes, resets }) })
+        let (memory, writes, resets) = (Memory::default(), AtomicU64::new(0), Resets::default());
+        Ok(Self {
+            session,
+            unit: Arc::new(Unit { number, inquiry, capacity, pages, max_blocks, memory, writes, resets }),
+        })
     }
 }
 

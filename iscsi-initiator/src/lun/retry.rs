@@ -19,6 +19,7 @@ pub(crate) struct Retry {
     pauses: u32,
     waited: Duration,
     patience: Duration,
+    reserved: bool,
     notes: Option<Resets>,
 }
 
@@ -38,7 +39,7 @@ enum Advice {
 impl Retry {
     /// Waits for a busy unit for as long as `patience`, all pauses together.
     pub(crate) const fn new(patience: Duration) -> Self {
-        Self { attentions: 0, pauses: 0, waited: Duration::ZERO, patience, notes: None }
+        Self { attentions: 0, pauses: 0, waited: Duration::ZERO, patience, notes: None, reserved: false }
     }
 
     /// Takes down in `resets` that a command was sent again after a reset.
@@ -46,10 +47,16 @@ impl Retry {
         Self { notes: Some(resets.clone()), ..self }
     }
 
+    /// The same for an initiator that relies on a reservation if `reserved`: a reset, which may have ended it, is reported.
+    pub(super) fn relying(self, reserved: bool) -> Self {
+        Self { reserved, ..self }
+    }
+
     /// Returns when the command may be sent again, or gives the error back.
     pub(crate) async fn wait(&mut self, error: CommandError) -> Result<(), CommandError> {
         tracing::debug!(%error, advice = ?advice(&error));
         match advice(&error) {
+            _ if self.reserved && is_reset(&error) => return Err(error),
             Advice::Again if self.attentions < ATTENTIONS => self.attentions += 1,
             Advice::Later if self.waited < self.patience => {
                 let pause = FIRST_PAUSE.saturating_mul(1 << self.pauses.min(8)).min(LONGEST_PAUSE);
@@ -89,6 +96,11 @@ fn advice(error: &CommandError) -> Advice {
         CommandError::Sense(sense) => advice_of(sense),
         _ => Advice::Never,
     }
+}
+
+/// Whether a reset, a loss of power or of the nexus is reported.
+fn is_reset(error: &CommandError) -> bool {
+    matches!(error, CommandError::Sense(Sense { key: SenseKey::UnitAttention, asc: 0x29, .. }))
 }
 
 fn advice_of(sense: &Sense) -> Advice {
@@ -157,6 +169,15 @@ mod tests {
         }
         assert_eq!(start.elapsed(), Duration::from_secs(3));
         assert!((7..=10).contains(&tries), "{tries}");
+    }
+
+    #[tokio::test]
+    async fn a_reset_is_reported_to_whoever_relies_on_a_reservation() {
+        let reset = || sense(SenseKey::UnitAttention, 0x29, 0);
+        let mut retry = Retry::new(Duration::from_secs(3)).relying(true);
+        assert!(retry.wait(reset()).await.is_err());
+        assert!(retry.wait(sense(SenseKey::UnitAttention, 0x2a, 0x09)).await.is_ok());
+        assert!(Retry::new(Duration::from_secs(3)).relying(false).wait(reset()).await.is_ok());
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,20 +1,37 @@
 //! Reading and writing.
 
-use std::collections::VecDeque;
-use std::time::Duration;
-
 use bytes::{Bytes, BytesMut};
-use iscsi_proto::scsi::{Cdb, Sense, SenseKey, SyncCache};
+use iscsi_proto::scsi::{SyncCache, Transfer};
 
-use super::{Lun, Retry};
-use crate::core::{Command, CommandError, Payload, Response};
-use crate::driver::mailbox::Pending;
+use super::Lun;
+use super::send::UNKNOWN;
+use crate::core::{CommandError, Payload};
 
-/// Parts of one transfer that are under way at a time.
-const PARTS: usize = 8;
+/// How blocks are read or written, beside which ones.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[non_exhaustive]
+pub struct TransferOptions {
+    /// FUA bit: from or onto the medium, past a volatile cache. Default false.
+    pub fua: bool,
+    /// DPO bit: the blocks are unlikely to be used again soon, so the unit need not keep them in its cache. Default false.
+    pub dpo: bool,
+}
 
-/// The sense of a command that the unit does not know.
-const UNKNOWN: (SenseKey, u8, u8) = Sense::INVALID_OPCODE.code();
+impl TransferOptions {
+    /// Past a volatile cache.
+    pub const FUA: Self = Self { fua: true, dpo: false };
+
+    /// These options with the DPO bit.
+    #[must_use]
+    pub const fn dpo(mut self) -> Self {
+        self.dpo = true;
+        self
+    }
+
+    fn transfer(self, (lba, blocks): (u64, u32)) -> Transfer {
+        Transfer { fua: self.fua, dpo: self.dpo, ..Transfer::new(lba, blocks) }
+    }
+}
 
 impl Lun {
     /// Reads `length` bytes at `offset`.
@@ -41,18 +58,38 @@ impl Lun {
     ///
     /// Commands that were sent run to their end on the target, and the buffer lives until then.
     pub async fn read_into(&self, offset: u64, buffer: BytesMut) -> Result<BytesMut, CommandError> {
+        self.read_into_with(offset, buffer, TransferOptions::default()).await
+    }
+
+    /// [`Lun::read_into`] with options. A unit that says that it does not know them (DPOFUA) reads without the DPO bit, and
+    /// is an error for FUA: [`CommandError::Unsupported`].
+    ///
+    /// # Cancellation
+    ///
+    /// As for [`Lun::read_into`].
+    pub async fn read_into_with(
+        &self,
+        offset: u64,
+        buffer: BytesMut,
+        options: TransferOptions,
+    ) -> Result<BytesMut, CommandError> {
+        let known = self.has_fua() != Some(false);
+        if options.fua && !known {
+            return Err(CommandError::Unsupported("reading past its cache (FUA)"));
+        }
+        let options = if known { options } else { TransferOptions::default() };
         self.check_alignment(offset, buffer.len())?;
         self.check_range(offset, buffer.len())?;
+        let most = self.max_transfer();
         let mut rest = (offset, buffer);
-        let mut done = BytesMut::new();
         let next = || {
-            let part = rest.1.split_to(rest.1.len().min(self.max_transfer()));
+            let part = rest.1.split_to(rest.1.len().min(most));
             let at = rest.0;
             rest.0 += part.len() as u64;
-            (!part.is_empty()).then(|| self.start_read(at, part))
+            let transfer = options.transfer(self.block_range(at, part.len()));
+            (!part.is_empty()).then(|| (transfer.encode_read(), part))
         };
-        let end = self.run(next, |response| done.unsplit(response.data)).await;
-        end.error.map_or(Ok(done), Err)
+        self.read_all(std::iter::from_fn(next)).await
     }
 
     /// Fills `buffer` from `offset` on, wherever it starts and ends. Costs one copy; [`Lun::read_into`] costs none.
@@ -77,25 +114,32 @@ impl Lun {
     ///
     /// Commands that were sent run to their end on the target; what was not sent is not written.
     pub async fn write_at(&self, offset: u64, data: impl Into<Payload>) -> Result<(), CommandError> {
+        self.write_at_with(offset, data, TransferOptions::default()).await
+    }
+
+    /// [`Lun::write_at`] with options. With FUA, done means on the medium; where the unit says that it does not know the
+    /// bit (DPOFUA), the whole unit is flushed after the write instead.
+    ///
+    /// # Cancellation
+    ///
+    /// As for [`Lun::write_at`].
+    pub async fn write_at_with(
+        &self,
+        offset: u64,
+        data: impl Into<Payload>,
+        options: TransferOptions,
+    ) -> Result<(), CommandError> {
         let payload = data.into();
         self.check_alignment(offset, payload.len())?;
         self.check_range(offset, payload.len())?;
-        let _writing = self.begin_write();
-        let mut sent = 0;
-        let next = || {
-            let part = payload.part(sent, self.max_transfer().min(payload.len() - sent));
-            let at = offset + sent as u64;
-            sent += part.len();
-            (!part.is_empty()).then(|| self.start_write(at, part))
-        };
-        let End { error, executed } = self.run(next, drop).await;
-        match error {
-            None => Ok(()),
-            Some(error) if executed && error.is_known_not_executed() => {
-                Err(CommandError::Partial { error: Box::new(error) })
-            }
-            Some(error) => Err(error),
-        }
+        let known = self.has_fua() != Some(false);
+        let bits = if known { options } else { TransferOptions::default() };
+        let commands = self.parts(offset, payload).map(|(at, part)| {
+            let transfer = bits.transfer(self.block_range(at, part.len()));
+            (transfer.encode_write(), part)
+        });
+        self.write_all(commands).await?;
+        if options.fua && !known { self.flush().await } else { Ok(()) }
     }
 
     /// Writes the buffers one after the other from `offset` on, without joining them first. See [`Lun::write_at`].
@@ -143,13 +187,11 @@ impl Lun {
     ///
     /// The flush takes place all the same.
     pub async fn flush(&self) -> Result<(), CommandError> {
-        let command = |_| Command::new(SyncCache::ALL.encode());
         let cached = self.has_write_cache() != Some(false);
-        let pending = self.session.start(self.number(), command(BytesMut::new()));
-        match self.session.insist(self.number(), pending, self.retry(), command).await {
+        match self.send(SyncCache::ALL.encode(), Payload::default()).await {
             // A unit without a volatile cache need not know the command.
             Err(CommandError::Sense(sense)) if sense.code() == UNKNOWN && !cached => {}
-            result => drop(result?),
+            result => result?,
         }
         match self.unit.resets.take() {
             Some(sense) if cached => Err(CommandError::Sense(sense)),
@@ -157,92 +199,14 @@ impl Lun {
         }
     }
 
-    /// Keeps parts under way until all have ended, and gives their responses in turn. After an error no further part is
-    /// started, but those under way are waited for: nothing goes on behind the caller's back.
-    async fn run<F>(&self, mut next: impl FnMut() -> Option<Part<F>>, mut take: impl FnMut(Response)) -> End
-    where
-        F: Fn(BytesMut) -> Command,
-    {
-        let mut end = End::default();
-        let mut parts = VecDeque::new();
-        loop {
-            while parts.len() < PARTS && end.error.is_none() {
-                let Some(part) = next() else { break };
-                parts.push_back(part);
-            }
-            let Some(part) = parts.pop_front() else { return end };
-            // What has failed as a whole is not worth a busy unit's time.
-            let retry =
-                if end.error.is_none() { self.retry() } else { Retry::new(Duration::ZERO).noting(&self.unit.resets) };
-            match part.finish(self, retry).await {
-                Ok(response) => {
-                    end.executed = true;
-                    if end.error.is_none() {
-                        take(response);
-                    }
-                }
-                Err(error) => end.fail(error),
-            }
-        }
+    /// Data for `offset` on, cut into parts that one command may move, each with the offset it goes to.
+    pub(super) fn parts(&self, offset: u64, payload: Payload) -> impl Iterator<Item = (u64, Payload)> {
+        let most = self.max_transfer();
+        (0..payload.len()).step_by(most).map(move |at| (offset + at as u64, payload.part(at, most)))
     }
 
-    fn start_read(&self, offset: u64, buffer: BytesMut) -> Part<impl Fn(BytesMut) -> Command + use<>> {
-        let (lba, blocks) = self.block_range(offset, buffer.len());
-        let (cdb, length) = (Cdb::read(lba, blocks), buffer.len());
-        let command = move |mut buffer: BytesMut| {
-            buffer.resize(length, 0);
-            Command::read(cdb, buffer)
-        };
-        self.start(length, buffer, command)
-    }
-
-    fn start_write(&self, offset: u64, payload: Payload) -> Part<impl Fn(BytesMut) -> Command + use<>> {
-        let (lba, blocks) = self.block_range(offset, payload.len());
-        let cdb = Cdb::write(lba, blocks);
-        self.start(0, BytesMut::new(), move |_| Command::write(cdb, payload.clone()))
-    }
-
-    fn start<F: Fn(BytesMut) -> Command>(&self, length: usize, buffer: BytesMut, command: F) -> Part<F> {
-        let pending = self.session.start(self.number(), command(buffer));
-        Part { command, length, pending }
-    }
-
-    fn block_range(&self, offset: u64, length: usize) -> (u64, u32) {
+    pub(super) fn block_range(&self, offset: u64, length: usize) -> (u64, u32) {
         let block = self.block_size();
         (offset / u64::from(block), (length / block as usize) as u32)
-    }
-}
-
-/// One command of a transfer, on its way.
-struct Part<F> {
-    /// Makes the command; takes the buffer of a read, which comes back with every answer.
-    command: F,
-    /// Bytes that have to come.
-    length: usize,
-    pending: Pending,
-}
-
-impl<F: Fn(BytesMut) -> Command> Part<F> {
-    async fn finish(self, lun: &Lun, retry: Retry) -> Result<Response, CommandError> {
-        let Self { command, length: expected, pending } = self;
-        let response = lun.session.insist(lun.number(), pending, retry, command).await?;
-        let received = response.data.len();
-        if received == expected { Ok(response) } else { Err(CommandError::Short { expected, received }) }
-    }
-}
-
-/// How the parts of a transfer have ended.
-#[derive(Default)]
-struct End {
-    /// The first error, in the order of the parts.
-    error: Option<CommandError>,
-    /// Whether any part was executed, or may have been.
-    executed: bool,
-}
-
-impl End {
-    fn fail(&mut self, error: CommandError) {
-        self.executed |= !error.is_known_not_executed();
-        self.error.get_or_insert(error);
     }
 }
