@@ -27,7 +27,7 @@ use iscsi_initiator::core::command::Command;
 use iscsi_initiator::core::{CommandError, DigestOffer};
 use iscsi_initiator::{Builder, Config, Initiator, Session, good};
 use iscsi_proto::name::IscsiName;
-use iscsi_proto::pdu::TaskResult;
+use iscsi_proto::pdu::{Residual, TaskResult};
 use iscsi_proto::portal::Portal;
 use iscsi_proto::scsi::{Cdb, Lun};
 use tokio::io::{DuplexStream, duplex};
@@ -131,8 +131,15 @@ async fn fill(node: &Arc<Node>) {
 }
 
 async fn write(session: &Session, block: usize, bytes: Vec<u8>) -> Result<(), CommandError> {
-    let cdb = Cdb::write(block as u64, (bytes.len() / BLOCK) as u32);
-    good(session.execute(Lun::ZERO, Command::write(cdb, bytes)).await?).map(drop)
+    let (cdb, expected) = (Cdb::write(block as u64, (bytes.len() / BLOCK) as u32), bytes.len());
+    let response = good(session.execute(Lun::ZERO, Command::write(cdb, bytes)).await?)?;
+    let received = match response.residual {
+        Residual::None => return Ok(()),
+        Residual::Underflow(rest) => expected.saturating_sub(rest as usize),
+        // The unit had another command in mind.
+        Residual::Overflow(_) => 0,
+    };
+    Err(CommandError::Short { expected, received })
 }
 
 async fn read(session: &Session, block: usize) -> Result<Vec<u8>, CommandError> {
