@@ -14,6 +14,7 @@ mod recovery;
 mod tcp;
 mod text;
 
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -266,4 +267,25 @@ fn table_with(rows: &[Row], limits: fn() -> Limits) {
 
 fn table(rows: &[Row]) {
     table_with(rows, limits);
+}
+
+/// The ids of rules in some text.
+fn ids(text: &str) -> BTreeSet<&str> {
+    text.match_indices("R-").filter_map(|(at, _)| text.get(at..at + 5)).collect()
+}
+
+#[test]
+fn the_rules_of_the_rows_stand_above_the_tests() {
+    for file in [
+        include_str!("chap.rs"),
+        include_str!("control.rs"),
+        include_str!("data.rs"),
+        include_str!("login.rs"),
+        include_str!("text.rs"),
+    ] {
+        let lines = |test: fn(&str) -> bool| file.lines().filter(|line| test(line.trim())).collect::<String>();
+        let (above, rows) = (lines(|line| line.starts_with("///")), lines(|line| line.starts_with(['(', '"'])));
+        assert!(!ids(&rows).is_empty());
+        assert_eq!(ids(&above), ids(&rows));
+    }
 }
