@@ -65,7 +65,8 @@ fn play_all(first: u64, count: u64) -> Total {
     })
 }
 
-/// whatever the network does, the rules of `conformance::sim` hold.
+/// whatever the network does, the rules of
+/// `conformance::sim` hold.
 #[test]
 fn seeds() {
     if let Some(seed) = number("SIM_SEED") {
@@ -87,7 +88,7 @@ fn a_seed_that_is_played_again_does_the_same() {
     }
 }
 
-/// a connection that is lost at any byte, of either side, ends every command once, and what was acknowledged is
+/// a connection that is lost at any byte, of either side, ends every command once, and what was acknowledged is
 /// on the medium.
 fn cut_at_every_byte(digests: bool) {
     let whole = sim::play(Plan::fixed(digests, None)).unwrap();

@@ -244,7 +244,7 @@ impl Builder {
         };
         let mailbox = Arc::new(Mailbox::default());
         let (events, _) = broadcast::channel(EVENTS);
-        let session = Session::new(Arc::clone(&mailbox), &events, info, timeouts.command);
+        let session = Session::new(Arc::clone(&mailbox), events.downgrade(), info, timeouts.command);
         (session, Connection::new(io, logged_in.start, patience, received, mailbox, events))
     }
 }

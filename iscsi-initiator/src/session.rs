@@ -30,7 +30,7 @@ pub struct Session(Arc<Handle>);
 /// What all handles share; the last one to go says goodbye.
 struct Handle {
     mailbox: Arc<Mailbox>,
-    /// The sender itself is the connection's, so that the events end with it.
+    /// The connection holds the sender, so that listeners see the end when it does.
     events: broadcast::WeakSender<Event>,
     info: Info,
     /// How long a busy unit is waited for.
@@ -79,11 +79,11 @@ const INQUIRY: u16 = 255;
 impl Session {
     pub(crate) fn new(
         mailbox: Arc<Mailbox>,
-        events: &broadcast::Sender<Event>,
+        events: broadcast::WeakSender<Event>,
         info: Info,
         patience: Duration,
     ) -> Self {
-        Self(Arc::new(Handle { mailbox, events: events.downgrade(), info, patience }))
+        Self(Arc::new(Handle { mailbox, events, info, patience }))
     }
 
     /// What is known of the session since login.
@@ -98,8 +98,8 @@ impl Session {
 
     /// Events from now on; none if the session is over.
     pub fn events(&self) -> Events {
-        // After the end there are none.
-        Events(self.0.events.upgrade().unwrap_or_else(|| broadcast::Sender::new(1)).subscribe())
+        let over = || broadcast::channel(1).1;
+        Events(self.0.events.upgrade().map_or_else(over, |events| events.subscribe()))
     }
 
     /// Sends a command and waits for its status, whatever that is. [`good`] makes an error of a bad one.

@@ -35,7 +35,7 @@ const ASYNC: &[Row] = &[
     ("R-230 R-297", "on 1st DataIn: precede with AsyncMessage event 4 parameter3 3 x 1000", Fine),
     ("R-231", "on 1st DataIn: precede with AsyncMessage event 5", Fine),
     ("R-232", "on 1st DataIn: precede with AsyncMessage data \"\\x00\\x02\\x70\\x00\"", Fine),
-    ("R-232", "on 1st DataIn: precede with AsyncMessage data \"\\x00\\x12\\x70\\x00\"", Over("read", &["Misbehaved"])),
+    ("R-232", "on 1st DataIn: precede with AsyncMessage data \"\\x00\\x12\\x70\\x00\"", Over("read", &["Pdu", "11.4"])),
     ("R-233", "on 1st DataIn: precede with AsyncMessage event 255 data \"anything\"", Fine),
     ("R-004", "on 1st DataIn: precede with AsyncMessage event 100", Over("read", &["Misbehaved", "11.9"])),
     ("R-297", "on 1st DataIn: precede with AsyncMessage event 248 x 10000", Fine),
@@ -57,7 +57,7 @@ const TASK: &[Row] = &[
     ("R-166", "on 1st TaskResponse: duplicate", Fine),
     ("R-165", "on 1st TaskResponse: drop", Over("abort", &["StatusGap", "4.2.2.2"])),
     ("R-250 R-297", "on 1st TaskResponse: drop, silence", Over("abort", &["TimedOut"])),
-    ("R-019", "on 1st TaskResponse: set opcode 0x21", Over("abort", &["Misbehaved"])),
+    ("R-019", "on 1st TaskResponse: set opcode 0x21", Over("abort", &["WrongTask", "4.2.5.3"])),
     ("R-021", "on 1st TaskResponse: close, drop", Over("abort", &["ClosedByTarget"])),
 ];
 
@@ -73,27 +73,32 @@ const LOGOUT: &[Row] = &[
     ("R-257", "on 1st LogoutResponse: follow with NopIn ttt 1, silence", Fine),
 ];
 
+///
 #[test]
-fn r220_to_r226_nop_in() {
+fn nop_in() {
     table(NOP);
 }
 
+///
 #[test]
-fn r227_to_r234_asynchronous_messages() {
+fn asynchronous_messages() {
     table(ASYNC);
 }
 
+///
 #[test]
-fn r235_rejects() {
+fn rejects() {
     table(REJECT);
 }
 
+///
 #[test]
-fn r248_task_management_responses() {
+fn task_management_responses() {
     table(TASK);
 }
 
+///
 #[test]
-fn r255_to_r259_logout_responses() {
+fn logout_responses() {
     table(LOGOUT);
 }

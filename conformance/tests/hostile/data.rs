@@ -71,7 +71,7 @@ const RESPONSE: &[Row] = &[
     ("R-018", "on 1st ScsiResponse: set itt +1", Over("read", &["UnknownTask", "4.2.5.3"])),
     ("R-201", "on 1st ScsiResponse: set expdatasn 5", Over("read", &["DataGap", "4.2.2.4"])),
     ("R-210", "on 1st ScsiResponse: set response 1", Fails("read", &["Delivery"])),
-    ("R-004", "on 1st ScsiResponse: set response 2", Over("read", &["Misbehaved"])),
+    ("R-004", "on 1st ScsiResponse: set response 2", Over("read", &["ReservedValue", "11.4"])),
     ("R-207", "on 1st ScsiResponse: set flags 0x86, set residual 1", Over("read", &["11.4"])),
     ("R-207 R-209", "on 1st ScsiResponse: set flags 0x82, set residual 512", Fails("read", &["Short", "3584"])),
     ("R-207 R-209", "on 1st ScsiResponse: set flags 0x82, set residual 0xffffffff", Fails("read", &["Short"])),
@@ -83,7 +83,7 @@ const RESPONSE: &[Row] = &[
         "on 3rd DataIn: drop\non 4th DataIn: drop\non 1st ScsiResponse: set expdatasn 2",
         Fails("read", &["Short", "2048"]),
     ),
-    ("R-211", "on 1st ScsiResponse: set status 2, data \"\\xff\\xff\\x70\"", Over("read", &["Misbehaved"])),
+    ("R-211", "on 1st ScsiResponse: set status 2, data \"\\xff\\xff\\x70\"", Over("read", &["Pdu", "11.4"])),
     ("R-211", "on 1st ScsiResponse: set status 2, data \"\\x00\\x02\\x72\\x06\"", Fails("read", &["Sense"])),
     ("R-212", "on 1st ScsiResponse: set status 2", Fails("read", &["Status", "CHECK CONDITION"])),
     ("R-215", "on 1st ScsiResponse: set status 8", Fails("read", &["BUSY"])),
@@ -128,22 +128,28 @@ const COLLAPSED: &[Row] = &[
     ("R-209 R-018", "on 1st DataIn: set flags 0x81, set statsn 3", Over("read", &["Short", "1024"])),
 ];
 
+///
+///
 #[test]
-fn r197_to_r206_data_in() {
+fn data_in() {
     table(DATA_IN);
 }
 
+///
 #[test]
-fn r184_to_r192_r2t() {
+fn r2ts() {
     table(R2T);
 }
 
+///
+///
 #[test]
-fn r207_to_r216_scsi_response() {
+fn scsi_response() {
     table(RESPONSE);
 }
 
+///
 #[test]
-fn r195_status_in_data_in() {
+fn status_in_data_in() {
     table_with(COLLAPSED, || Limits { status_in_data: true, ..limits() });
 }

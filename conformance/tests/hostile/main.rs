@@ -14,6 +14,7 @@ mod recovery;
 mod tcp;
 mod text;
 
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,7 +28,7 @@ use iscsi_initiator::core::command::Command;
 use iscsi_initiator::core::{CommandError, DigestOffer};
 use iscsi_initiator::{Builder, Config, Initiator, Session, good};
 use iscsi_proto::name::IscsiName;
-use iscsi_proto::pdu::TaskResult;
+use iscsi_proto::pdu::{Residual, TaskResult};
 use iscsi_proto::portal::Portal;
 use iscsi_proto::scsi::{Cdb, Lun};
 use tokio::io::{DuplexStream, duplex};
@@ -131,8 +132,15 @@ async fn fill(node: &Arc<Node>) {
 }
 
 async fn write(session: &Session, block: usize, bytes: Vec<u8>) -> Result<(), CommandError> {
-    let cdb = Cdb::write(block as u64, (bytes.len() / BLOCK) as u32);
-    good(session.execute(Lun::ZERO, Command::write(cdb, bytes)).await?).map(drop)
+    let (cdb, expected) = (Cdb::write(block as u64, (bytes.len() / BLOCK) as u32), bytes.len());
+    let response = good(session.execute(Lun::ZERO, Command::write(cdb, bytes)).await?)?;
+    let received = match response.residual {
+        Residual::None => return Ok(()),
+        Residual::Underflow(rest) => expected.saturating_sub(rest as usize),
+        // The unit had another command in mind.
+        Residual::Overflow(_) => 0,
+    };
+    Err(CommandError::Short { expected, received })
 }
 
 async fn read(session: &Session, block: usize) -> Result<Vec<u8>, CommandError> {
@@ -259,4 +267,25 @@ fn table_with(rows: &[Row], limits: fn() -> Limits) {
 
 fn table(rows: &[Row]) {
     table_with(rows, limits);
+}
+
+/// The ids of rules in some text.
+fn ids(text: &str) -> BTreeSet<&str> {
+    text.match_indices("R-").filter_map(|(at, _)| text.get(at..at + 5)).collect()
+}
+
+#[test]
+fn the_rules_of_the_rows_stand_above_the_tests() {
+    for file in [
+        include_str!("chap.rs"),
+        include_str!("control.rs"),
+        include_str!("data.rs"),
+        include_str!("login.rs"),
+        include_str!("text.rs"),
+    ] {
+        let lines = |test: fn(&str) -> bool| file.lines().filter(|line| test(line.trim())).collect::<String>();
+        let (above, rows) = (lines(|line| line.starts_with("///")), lines(|line| line.starts_with(['(', '"'])));
+        assert!(!ids(&rows).is_empty());
+        assert_eq!(ids(&above), ids(&rows));
+    }
 }
