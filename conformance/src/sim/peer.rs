@@ -4,9 +4,12 @@ use std::sync::Arc;
 use std::task::Waker;
 
 use bytes::Buf;
+use iscsi_proto::pdu::AsyncEvent;
 use iscsi_proto::portal::Portal;
+use iscsi_proto::scsi::Lun;
 
 use crate::target::core::{Connection, Ending, HIGH_WATER, Node, Wire};
+use crate::target::rope::Rope;
 
 /// One connection of the target.
 #[derive(Debug)]
@@ -20,6 +23,16 @@ impl Peer {
     pub(super) fn new(node: &Arc<Node>, portal: Portal) -> Self {
         let connection = Connection::new(node.clone(), portal, Waker::noop().clone());
         Self { connection, input: Vec::new(), wire: Wire::new() }
+    }
+
+    /// Asks for a sign of life.
+    pub(super) fn ping(&mut self) {
+        self.connection.ping();
+    }
+
+    /// Asks for a logout within so many seconds.
+    pub(super) fn ask_for_logout(&mut self, deadline: u16) {
+        self.connection.announce(AsyncEvent::LogoutRequest { deadline }, Lun::ZERO, Rope::new());
     }
 
     /// Takes what has arrived.

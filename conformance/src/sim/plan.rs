@@ -67,6 +67,10 @@ pub(super) enum Operation {
     /// ABORT TASK SET.
     Abort,
     Logout,
+    /// The target asks for a sign of life.
+    Poke,
+    /// The target asks for a logout within three seconds.
+    Dismiss,
     /// Nobody waits any more for the step so many before this one.
     Cancel(usize),
 }
@@ -156,8 +160,14 @@ fn steps(rng: &mut StdRng, operations: usize, blocks: u64, slow: bool) -> Vec<St
         at += Duration::from_micros(rng.random_range(0..=gap));
         steps.push(Step { at, what: operation(rng, blocks, slow) });
     }
-    if rng.random_ratio(1, 10) {
-        steps.push(Step { at, what: Operation::Logout });
+    match rng.random_range(0..10) {
+        0 => steps.push(Step { at, what: Operation::Logout }),
+        1 => {
+            let at = at.mul_f64(rng.random());
+            steps.push(Step { at, what: Operation::Dismiss });
+            steps.sort_by_key(|step| step.at);
+        }
+        _ => {}
     }
     steps
 }
@@ -176,7 +186,8 @@ fn operation(rng: &mut StdRng, blocks: u64, slow: bool) -> Operation {
         75..79 => Operation::Flush,
         79..83 => Operation::Ping,
         83..85 => Operation::Text,
-        85..87 => Operation::Stats,
+        85 => Operation::Stats,
+        86 => Operation::Poke,
         87..89 => Operation::Reset,
         89..91 => Operation::Abort,
         _ => Operation::Cancel(rng.random_range(1..4)),

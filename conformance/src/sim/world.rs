@@ -335,8 +335,11 @@ impl World {
         let token = self.next;
         self.next += 1;
         self.moment += 1;
-        if let Operation::Cancel(back) = step.what {
-            return self.cancel(token.wrapping_sub(back));
+        match step.what {
+            Operation::Cancel(back) => return self.cancel(token.wrapping_sub(back)),
+            Operation::Poke => return self.peer.iter_mut().for_each(Peer::ping),
+            Operation::Dismiss => return self.peer.iter_mut().for_each(|peer| peer.ask_for_logout(3)),
+            _ => {}
         }
         self.report.operations += 1;
         let Some((request, pending)) = self.request(token, step.what) else { return };
@@ -376,7 +379,7 @@ impl World {
             Operation::Reset => management(TaskFunction::LogicalUnitReset),
             Operation::Abort => management(TaskFunction::AbortTaskSet),
             Operation::Logout => Request::Logout,
-            Operation::Cancel(_) => return None,
+            Operation::Poke | Operation::Dismiss | Operation::Cancel(_) => return None,
         };
         Some((request, Pending::Other(what)))
     }
@@ -497,7 +500,7 @@ impl World {
     fn check_end(&mut self) -> Checked {
         self.report.reason = match &self.host.phase {
             Phase::Full(core) => match core.closed() {
-                Some(ConnectionError::LoggedOut) | None => None,
+                Some(ConnectionError::LoggedOut | ConnectionError::LogoutRequested) | None => None,
                 Some(error @ ConnectionError::Misbehaved(_)) => return Err(format!("nobody did: {error}")),
                 Some(error) => Some(error.to_string()),
             },
