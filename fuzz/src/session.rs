@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 use iscsi_initiator::core::command::{Command, Completion, Finished, Request, Token};
 use iscsi_initiator::core::session::{Core, Patience, Start};
-use iscsi_initiator::core::{ConnectionError, Negotiated, Time};
+use iscsi_initiator::core::{CommandError, ConnectionError, Negotiated, Time};
 use iscsi_proto::framer::{FrameLimits, Framer, Framing, encode_frame};
 use iscsi_proto::pdu::{Header, Numbering, Opcode, Pdu, TaskFunction};
 use iscsi_proto::scsi::{Cdb, Lun};
@@ -58,6 +58,8 @@ struct World {
     /// Requests whose completion is due, with the length of the buffer.
     due: HashMap<Token, usize>,
     over: HashSet<Token>,
+    /// Requests that were cancelled. One that had not been sent ends as aborted; another is not heard of any more.
+    given_up: HashSet<Token>,
     next: Token,
     /// Bytes that the target has sent.
     delivered: usize,
@@ -124,6 +126,7 @@ impl World {
             tags: Vec::new(),
             due: HashMap::new(),
             over: HashSet::new(),
+            given_up: HashSet::new(),
             next: 0,
             delivered: 0,
         }
@@ -136,7 +139,9 @@ impl World {
             2 => {
                 let token = usize::from(input.byte());
                 self.core.cancel(token);
-                self.due.remove(&token);
+                if self.due.remove(&token).is_some() {
+                    self.given_up.insert(token);
+                }
                 self.over.insert(token);
             }
             3 => self.pass(Duration::from_millis(100 * u64::from(input.byte()))),
@@ -307,6 +312,9 @@ impl World {
         let mut done = Vec::new();
         self.core.take_done(&mut done);
         for (token, completion) in done {
+            if self.given_up.remove(&token) && matches!(completion, Err(CommandError::Aborted)) {
+                continue;
+            }
             let buffer = self.due.remove(&token);
             assert!(buffer.is_some() && self.over.insert(token), "{token} ended: {completion:?}");
             self.check_data(buffer.unwrap_or_default(), &completion);

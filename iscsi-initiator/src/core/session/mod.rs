@@ -172,6 +172,7 @@ impl Core {
     /// Nobody waits for `token` any more. What was sent runs to its end unseen; what was not is forgotten, and completes as
     /// aborted at once.
     pub fn cancel(&mut self, token: Token) {
+        self.leaving.retain(|leaving| *leaving != token);
         let found = self.tasks.iter().find(|(_, task)| task.token == Some(token)).map(|(slot, _)| slot);
         let Some(slot) = found else { return };
         match self.tasks.get_mut(slot) {

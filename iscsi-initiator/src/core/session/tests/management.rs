@@ -244,6 +244,23 @@ fn r240_a_target_that_waits_for_a_logout_gets_it_and_nothing_else() {
     assert!(matches!(world.sent()[..], [(Pdu::LogoutRequest(_), _)]));
 }
 
+/// Found by the fuzzer: a second logout that was given up ended all the same.
+#[test]
+fn r300_a_logout_that_joined_another_can_be_given_up() {
+    let mut world = World::new();
+    for token in [1, 2, 3] {
+        world.core.submit(Request::Logout, token, world.now);
+    }
+    let [(Pdu::LogoutRequest(logout), _)] = &world.sent()[..] else { panic!() };
+    let itt = logout.itt;
+    world.core.cancel(2);
+    assert!(world.done().is_empty());
+    world.logout_response(itt, LogoutResult::Closed);
+    let mut ended: Vec<Token> = world.done().iter().map(|(token, _)| *token).collect();
+    ended.sort_unstable();
+    assert_eq!(ended, [1, 3]);
+}
+
 #[test]
 fn r255_r256_r257_logout_ends_the_session() {
     let mut world = World::new();
