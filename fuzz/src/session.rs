@@ -58,7 +58,7 @@ struct World {
     /// Requests whose completion is due, with the length of the buffer.
     due: HashMap<Token, usize>,
     over: HashSet<Token>,
-    /// Requests that were cancelled. One that had not been sent ends as aborted; another is not heard of any more.
+    /// Requests that were cancelled: they end as aborted at once.
     given_up: HashSet<Token>,
     next: Token,
     /// Bytes that the target has sent.
@@ -319,6 +319,7 @@ impl World {
             assert!(buffer.is_some() && self.over.insert(token), "{token} ended: {completion:?}");
             self.check_data(buffer.unwrap_or_default(), &completion);
         }
+        assert!(self.given_up.is_empty(), "{:?} were given up and never ended", self.given_up);
         while self.core.take_event().is_some() {}
         let stats = self.core.stats();
         assert!(stats.in_flight == 0 || self.core.deadline().is_some(), "requests without a deadline");

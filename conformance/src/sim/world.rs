@@ -51,7 +51,7 @@ pub(super) struct World {
     pub(super) disk: Disk,
     watch: Option<Watch>,
     pending: HashMap<Token, Pending>,
-    /// Requests that were given up. One that had not been sent ends as aborted; another is not heard of any more.
+    /// Requests that were given up: they end as aborted at once.
     given_up: HashSet<Token>,
     ledger: Ledger,
     now: Time,
@@ -416,6 +416,9 @@ impl World {
             let good = self.judge(pending, completion)?;
             self.report.succeeded += usize::from(good);
             self.report.failed += usize::from(!good);
+        }
+        if !self.given_up.is_empty() {
+            return Err(format!("{:?} were given up and never ended", self.given_up));
         }
         self.check_time()
     }

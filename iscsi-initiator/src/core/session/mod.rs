@@ -169,14 +169,21 @@ impl Core {
         }
     }
 
-    /// Nobody waits for `token` any more. What was sent runs to its end unseen; what was not is forgotten, and completes as
-    /// aborted at once.
+    /// Nobody waits for `token` any more: it completes as aborted at once, if it has not completed. What was sent runs to
+    /// its end unseen; what was not is forgotten.
     pub fn cancel(&mut self, token: Token) {
-        self.leaving.retain(|leaving| *leaving != token);
+        let aborted = || (token, Err(CommandError::Aborted));
+        if let Some(at) = self.leaving.iter().position(|leaving| *leaving == token) {
+            self.leaving.remove(at);
+            return self.done.push(aborted());
+        }
         let found = self.tasks.iter().find(|(_, task)| task.token == Some(token)).map(|(slot, _)| slot);
         let Some(slot) = found else { return };
         match self.tasks.get_mut(slot) {
-            Some(task) if task.was_sent() => task.token = None,
+            Some(task) if task.was_sent() => {
+                task.token = None;
+                self.done.push(aborted());
+            }
             _ => self.forget(slot, CommandError::Aborted),
         }
     }

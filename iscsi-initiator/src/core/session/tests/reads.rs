@@ -255,6 +255,8 @@ fn r300_a_read_that_nobody_waits_for_keeps_its_buffer_to_its_end() {
     world.read(1, 512);
     let itt = world.command().itt;
     world.core.cancel(1);
+    // Whoever keeps a place for the answer learns that none will come.
+    assert!(matches!(world.completion(1), Err(CommandError::Aborted)));
     let pdu = world.data_in(itt, 0, 0);
     world.say(pdu, &pattern(512));
     let response = world.response(itt, Status::GOOD);
