@@ -6,10 +6,10 @@ use iscsi_proto::pdu::{Residual, ScsiCommand};
 use iscsi_proto::scsi::{
     BlockLimits, ByteCheck, Capacity, Cdb, Command, CompareAndWrite, Control, DeviceId, GetLbaStatus, Inquiry,
     InquiryData, KeyList, LbaRange, LbaState, LbaStatus, Lun, LunList, ModeData, ModeSelect, ModeSense, OpcodeList,
-    OpcodeQuery, OpcodeReport, Peripheral, PortGroups, Provisioning, ReadCapacity16, RegistrantList, ReportLuns,
-    ReportOpcodes, ReportPortGroups, RequestSense, ReservationReport, ReservationType, ReserveIn, ReserveInAction,
-    ReserveOut, ReserveOutAction, ReserveOutList, Sense, SenseKey, Status, SupportedPages, SyncCache, UnitSerial,
-    Unmap, UnmapList, Verify, WriteSame,
+    OpcodeQuery, OpcodeReport, Peripheral, PortGroups, PreFetch, Provisioning, ReadCapacity16, RegistrantList,
+    ReportLuns, ReportOpcodes, ReportPortGroups, RequestSense, ReservationReport, ReservationType, ReserveIn,
+    ReserveInAction, ReserveOut, ReserveOutAction, ReserveOutList, Sense, SenseKey, Status, SupportedPages, SyncCache,
+    Transfer, UnitSerial, Unmap, UnmapList, Verify, WriteSame,
 };
 
 use crate::peer::{BLOCK, Done, Peer, data_out, done, node, node_with, pattern};
@@ -172,8 +172,9 @@ fn a_read_only_unit_refuses_every_change() {
     let mut peer = Peer::logged_in(&node, &[]);
     let list = UnmapList(vec![LbaRange { lba: 0, blocks: 1 }]);
     for (command, len) in [
-        (Command::Write(iscsi_proto::scsi::Transfer::new(0, 1)), 512),
+        (Command::Write(Transfer::new(0, 1)), 512),
         (Command::WriteAndVerify(Verify::new(0, 1)), 512),
+        (Command::OrWrite(Transfer::new(0, 1)), 512),
         (Command::WriteSame(WriteSame::new(0, 1)), 512),
         (Command::CompareAndWrite(CompareAndWrite { blocks: 1, ..CompareAndWrite::default() }), 1024),
         (Command::Unmap(Unmap::new(&list)), 24),
@@ -203,6 +204,25 @@ fn verify_compares_what_is_sent() {
     let written = send(&mut peer, Command::WriteAndVerify(Verify::new(9, 1)), &data[..512]);
     assert_eq!(written.status, Status::GOOD);
     assert_eq!(peer.read(Cdb::read(9, 1), BLOCK).data, data[..512]);
+}
+
+#[test]
+fn or_write_adds_bits_and_pre_fetch_meets_its_condition() {
+    let mut peer = Peer::logged_in(&thin(), &[]);
+    let (old, new) = (pattern(300 * BLOCK, 1), pattern(300 * BLOCK, 2));
+    assert_eq!(peer.write(Cdb::write(5, 300), &old, 0).status, Status::GOOD);
+    let or = |lba, blocks| Command::OrWrite(Transfer { fua: true, ..Transfer::new(lba, blocks) });
+    assert_eq!(peer.write(or(5, 300).encode(), &new, 0).status, Status::GOOD);
+    let both: Vec<u8> = old.iter().zip(&new).map(|(one, two)| one | two).collect();
+    assert!(peer.read(Cdb::read(5, 300), 300 * BLOCK).data == both);
+    let end = (1 << 20) / BLOCK as u64;
+    assert_eq!(code(&send(&mut peer, or(end - 1, 2), &new[..2 * BLOCK])), Some(OUT_OF_RANGE));
+    for (lba, blocks, status) in
+        [(0, 8, Status::CONDITION_MET), (end - 1, 0, Status::CONDITION_MET), (end, 1, Status::CHECK_CONDITION)]
+    {
+        let done = peer.read(Command::PreFetch(PreFetch::new(lba, blocks)).encode(), 0);
+        assert_eq!(done.status, status, "{lba} {blocks}");
+    }
 }
 
 #[test]

@@ -113,10 +113,8 @@ impl Held {
                 if up.elapsed() >= STABLE {
                     pause = FIRST_PAUSE;
                 }
-                if !self.lose(end.as_ref()) {
-                    return;
-                }
-                sleep(pause.max(wait_of(end.as_ref()))).await;
+                let Some(wait) = self.lose(end.as_ref()) else { return };
+                sleep(pause.max(wait)).await;
                 pause = longer(pause);
             }
             let Some((session, task)) = self.reconnect(&mut pause).await else { return };
@@ -127,15 +125,16 @@ impl Held {
         }
     }
 
-    /// Notes that the connection is lost. False if nobody wants it back.
-    fn lose(&self, end: Option<&ConnectionError>) -> bool {
+    /// Notes that the connection is lost, and says how long the target is to be left alone. `None` if nobody wants it back.
+    fn lose(&self, end: Option<&ConnectionError>) -> Option<Duration> {
         let mut phase = self.lock();
-        let Phase::Up(session) = &*phase else { return false };
+        let Phase::Up(session) = &*phase else { return None };
         let problem = end.map_or_else(|| "the target asked for a logout".to_owned(), ToString::to_string);
+        let wait = time2wait(end, session.info().negotiated.default_time2wait);
         let info = Some(Box::new(session.info().clone()));
         tracing::warn!("session {} to {} is lost: {}", self.sid, self.setup.node.target, escape(&problem));
         *phase = Phase::Lost { problem, connecting: false, info };
-        true
+        Some(wait)
     }
 
     /// Logs in until that works. `None` if that is over the limit of the record.
@@ -198,10 +197,37 @@ fn longer(pause: Duration) -> Duration {
     (pause * 2).min(LONGEST_PAUSE)
 }
 
-/// How long the target wants to be left alone.
-fn wait_of(end: Option<&ConnectionError>) -> Duration {
-    match end {
-        Some(ConnectionError::DroppedByTarget { time2wait, .. }) => Duration::from_secs((*time2wait).into()),
-        _ => Duration::ZERO,
+/// How long the target wants to be left alone after its connection was lost: what it said last, else what was negotiated.
+fn time2wait(end: Option<&ConnectionError>, negotiated: u16) -> Duration {
+    let seconds = match end {
+        Some(ConnectionError::DroppedByTarget { time2wait, .. }) => *time2wait,
+        _ => negotiated,
+    };
+    Duration::from_secs(seconds.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_target_is_left_alone_for_as_long_as_it_wants() {
+        let dropped = |time2wait| ConnectionError::DroppedByTarget { time2wait, time2retain: 0 };
+        for (end, negotiated, expected) in [
+            (Some(dropped(0)), 2, 0),
+            (Some(dropped(65535)), 2, 65535),
+            (Some(ConnectionError::ClosedByTarget), 2, 2),
+            (Some(ConnectionError::ClosedByTarget), 3600, 3600),
+            (None, 0, 0),
+        ] {
+            assert_eq!(time2wait(end.as_ref(), negotiated).as_secs(), expected, "{end:?}");
+        }
+    }
+
+    ///
+    #[test]
+    fn attempts_are_spaced_out_up_to_a_bound() {
+        let pauses = std::iter::successors(Some(FIRST_PAUSE), |pause| Some(longer(*pause)));
+        assert_eq!(pauses.take(7).map(|pause| pause.as_secs()).collect::<Vec<_>>(), [1, 2, 4, 8, 16, 30, 30]);
     }
 }

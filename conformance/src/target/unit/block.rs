@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use iscsi_proto::scsi::{ByteCheck, CompareAndWrite, Sense, SyncCache, Transfer, Verify, WriteSame};
+use iscsi_proto::scsi::{ByteCheck, CompareAndWrite, PreFetch, Sense, Status, SyncCache, Transfer, Verify, WriteSame};
 
 use super::Outcome;
 use super::device::Begin;
@@ -87,6 +87,19 @@ pub(super) fn begin_write_same(unit: &Arc<Unit>, nexus: &Arc<Nexus>, command: Wr
     Ok(receive(unit, nexus, unit.block_size.into(), job))
 }
 
+pub(super) fn begin_or_write(unit: &Arc<Unit>, nexus: &Arc<Nexus>, command: Transfer) -> Result<Begin, Sense> {
+    unit.check_writable()?;
+    check(unit, command.lba, command.blocks, command.protect)?;
+    let job = Job::Gather { data: Vec::new(), then: Then::OrWrite(command) };
+    Ok(receive(unit, nexus, unit.bytes(command.blocks), job))
+}
+
+/// There is no cache of its own that the blocks could fail to fit.
+pub(super) fn pre_fetch(unit: &Unit, command: &PreFetch) -> Result<Outcome, Sense> {
+    unit.place(command.lba, command.blocks.into())?;
+    Ok(Outcome::status(Status::CONDITION_MET))
+}
+
 pub(super) fn sync_cache(unit: &Unit, command: &SyncCache) -> Result<(), Sense> {
     unit.place(command.lba, command.blocks.into())?;
     unit.backend.flush().map_err(|error| lu::write_error(&error))
@@ -100,6 +113,18 @@ pub(super) fn compare_and_write(unit: &Unit, command: &CompareAndWrite, data: &[
         return Err(Sense::MISCOMPARE.with_information(at));
     }
     unit.backend.write(start, new).map_err(|error| lu::write_error(&error))?;
+    if command.fua { unit.backend.flush().map_err(|error| lu::write_error(&error)) } else { Ok(()) }
+}
+
+pub(super) fn or_write(unit: &Unit, command: &Transfer, data: &[u8]) -> Result<(), Sense> {
+    let start = unit.place(command.lba, command.blocks.into())?;
+    let _alone = unit.alone();
+    for (n, part) in data.chunks(STEP).enumerate() {
+        let at = start + (n * STEP) as u64;
+        let stored = unit.backend.read(at, part.len()).map_err(|error| lu::read_error(&error, command.lba))?;
+        let both: Vec<u8> = stored.to_bytes().iter().zip(part).map(|(one, two)| one | two).collect();
+        unit.backend.write(at, &both).map_err(|error| lu::write_error(&error))?;
+    }
     if command.fua { unit.backend.flush().map_err(|error| lu::write_error(&error)) } else { Ok(()) }
 }
 

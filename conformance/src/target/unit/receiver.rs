@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use iscsi_proto::scsi::{CompareAndWrite, ModeSelect, ReserveOut, Sense, SenseKey, WriteSame};
+use iscsi_proto::scsi::{CompareAndWrite, ModeSelect, ReserveOut, Sense, SenseKey, Transfer, WriteSame};
 
 use super::Outcome;
 use super::block;
@@ -42,6 +42,7 @@ pub(super) enum Job {
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Then {
     CompareAndWrite(CompareAndWrite),
+    OrWrite(Transfer),
     WriteSame(WriteSame),
     Unmap,
     ModeSelect(ModeSelect),
@@ -76,9 +77,10 @@ impl Receiver {
     /// blocks that are compared or repeated have to be those blocks.
     pub const fn accepts(&self, expected: u32) -> bool {
         match &self.job {
-            Job::Gather { then: Then::CompareAndWrite(_) | Then::WriteSame(_) | Then::CompareOne { .. }, .. } => {
-                self.length == expected as u64
-            }
+            Job::Gather {
+                then: Then::CompareAndWrite(_) | Then::OrWrite(_) | Then::WriteSame(_) | Then::CompareOne { .. },
+                ..
+            } => self.length == expected as u64,
             _ => true,
         }
     }
@@ -153,6 +155,7 @@ impl Then {
     fn run(self, unit: &Unit, nexus: &Nexus, data: &[u8]) -> Result<Outcome, Sense> {
         match self {
             Self::CompareAndWrite(command) => block::compare_and_write(unit, &command, data),
+            Self::OrWrite(command) => block::or_write(unit, &command, data),
             Self::WriteSame(command) => block::write_same(unit, &command, data),
             Self::CompareOne { start, blocks } => block::compare_one(unit, start, blocks, data),
             Self::Unmap => thin::unmap(unit, data),

@@ -350,8 +350,13 @@ const fn is_all(kind: ReservationType) -> bool {
 
 fn access(command: &Command) -> Access {
     match command {
-        Command::Read(_) | Command::Verify(_) | Command::GetLbaStatus(_) | Command::ModeSense(_) => Access::Read,
+        Command::Read(_)
+        | Command::PreFetch(_)
+        | Command::Verify(_)
+        | Command::GetLbaStatus(_)
+        | Command::ModeSense(_) => Access::Read,
         Command::Write(_)
+        | Command::OrWrite(_)
         | Command::WriteAndVerify(_)
         | Command::WriteSame(_)
         | Command::CompareAndWrite(_)
