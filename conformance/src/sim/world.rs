@@ -228,7 +228,7 @@ impl World {
 
     fn arrive_down(&mut self) -> Checked {
         match self.down.take() {
-            Arrival::End => self.host.end(),
+            Arrival::End => self.host.end(self.now),
             Arrival::Bytes(bytes) => {
                 self.hear(&bytes);
                 if let Some((start, rest)) = self.host.receive(&bytes, self.now, &mut self.plan.rng) {

@@ -44,8 +44,15 @@ pub enum ConnectionError {
         time2retain: u16,
     },
     /// The target answered a logout with a failure; the connection is closed all the same.
-    #[error("the target could not complete the logout: {}", logout_text(*.0))]
-    LogoutFailed(LogoutResult),
+    #[error("the target could not complete the logout: {}", logout_text(*.result))]
+    LogoutFailed {
+        /// What it answered.
+        result: LogoutResult,
+        /// Do not log in again before this many seconds.
+        time2wait: u16,
+        /// The target waits for another logout for this many seconds after that.
+        time2retain: u16,
+    },
     /// The target rejected a logout; the connection is closed all the same.
     #[error("the target rejected the logout: {0}")]
     LogoutRejected(RejectReason),
@@ -192,6 +199,19 @@ pub enum CommandError {
     /// The command cannot be sent as it is. Nothing was sent.
     #[error("{0}")]
     Invalid(&'static str),
+    /// The connection that carried the command was lost, and the target did not go on with it over another one. Whether it was
+    /// executed is not known.
+    #[error("the connection was lost, and the target did not go on with the command ({result:?})")]
+    NotReassigned {
+        /// What the target answered.
+        result: TaskResult,
+    },
+    /// The session has as many connections as its two sides agreed on (MaxConnections).
+    #[error("the session has its {limit} connections already")]
+    TooManyConnections {
+        /// How many there may be.
+        limit: u16,
+    },
     /// The connection ended before the command did.
     #[error("the session ended: {error}")]
     Closed {
@@ -219,6 +239,7 @@ impl CommandError {
                 | Self::OutOfRange { .. }
                 | Self::Invalid(_)
                 | Self::Unsupported(_)
+                | Self::TooManyConnections { .. }
                 | Self::Miscompare { .. }
                 | Self::TimedOut { sent: false, .. }
                 | Self::Closed { sent: false, .. }
@@ -232,7 +253,7 @@ impl CommandError {
     pub const fn is_retriable(&self) -> bool {
         match self {
             Self::Status(status) => matches!(*status, Status::BUSY | Status::TASK_SET_FULL | Status::TASK_ABORTED),
-            Self::TimedOut { .. } | Self::Aborted => true,
+            Self::TimedOut { .. } | Self::Aborted | Self::NotReassigned { .. } => true,
             Self::Closed { error, .. } => error.is_retriable(),
             Self::Partial { error } => error.is_retriable(),
             _ => false,
@@ -249,7 +270,7 @@ impl From<CommandError> for io::Error {
 fn kind(error: &CommandError) -> io::ErrorKind {
     match error {
         CommandError::TimedOut { .. } => io::ErrorKind::TimedOut,
-        CommandError::Closed { .. } => io::ErrorKind::ConnectionAborted,
+        CommandError::Closed { .. } | CommandError::NotReassigned { .. } => io::ErrorKind::ConnectionAborted,
         CommandError::Misaligned { .. } | CommandError::OutOfRange { .. } | CommandError::Invalid(_) => {
             io::ErrorKind::InvalidInput
         }

@@ -18,6 +18,8 @@ pub struct Stats {
     pub timeouts: u64,
     /// Requests under way when the counts were taken, those included that nobody waits for any more.
     pub in_flight: usize,
+    /// Connections that bytes went over when the counts were taken.
+    pub connections: usize,
     /// How many more commands the target takes just now (MaxCmdSN).
     pub room: u32,
 }
@@ -32,6 +34,7 @@ impl Default for Stats {
             data_received: 0,
             timeouts: 0,
             in_flight: 0,
+            connections: 0,
             room: 0,
         }
     }

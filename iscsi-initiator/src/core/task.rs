@@ -31,8 +31,8 @@ pub(crate) struct Task {
     /// When something last happened to it.
     pub(crate) progress: Time,
     pub(crate) timeout: Duration,
-    /// The task management request that aborts it.
-    pub(crate) aborted_by: Option<Slot>,
+    /// The request that aborts it, or that moves it to another connection.
+    pub(crate) manager: Option<Slot>,
 }
 
 #[derive(Debug)]
@@ -45,8 +45,24 @@ pub(crate) enum Kind {
         aborts: Option<Slot>,
         function: iscsi_proto::pdu::TaskFunction,
     },
+    /// A request to go on with a task over the connection that it is sent on (TASK REASSIGN).
+    Reassign {
+        task: Option<Slot>,
+    },
     Ping,
-    Logout,
+    /// A ping in the place of a numbered request that the target rejected.
+    Plug,
+    Logout(Leave),
+}
+
+/// What a logout closes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Leave {
+    Session,
+    /// The connection that it is sent on.
+    Own,
+    /// One that is lost.
+    Lost(LinkId),
 }
 
 #[derive(Debug)]
@@ -76,6 +92,8 @@ pub(crate) struct Scsi {
     pub(crate) r2t_sn: Serial,
     /// What the target asked for and has not been sent yet.
     pub(crate) bursts: VecDeque<Burst>,
+    /// Whether the task was moved to another connection, and no R2T has come since.
+    pub(crate) resumed: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,10 +112,20 @@ pub(crate) struct Burst {
     pub(crate) data_sn: Serial,
 }
 
+impl Scsi {
+    /// Forgets what has come over a connection that is lost: the target sends it again, and asks for data again.
+    pub(crate) fn rewind(&mut self) {
+        self.received = 0;
+        self.data_sn = Serial(0);
+        self.bursts.clear();
+        self.resumed = true;
+    }
+}
+
 impl Task {
     /// A task that nobody waits for, not sent yet.
     pub(crate) const fn new(kind: Kind, lun: Lun, now: Time, timeout: Duration) -> Self {
-        Self { token: None, kind, lun, cmd_sn: None, link: LinkId::FIRST, progress: now, timeout, aborted_by: None }
+        Self { token: None, kind, lun, cmd_sn: None, link: LinkId::FIRST, progress: now, timeout, manager: None }
     }
 
     pub(crate) const fn scsi(&mut self) -> Option<&mut Scsi> {
@@ -105,6 +133,11 @@ impl Task {
             Kind::Scsi(scsi) => Some(scsi),
             _ => None,
         }
+    }
+
+    /// Whether the request takes a CmdSN of its own.
+    pub(crate) const fn is_numbered(&self) -> bool {
+        matches!(self.kind, Kind::Scsi(_) | Kind::Plug)
     }
 
     pub(crate) const fn was_sent(&self) -> bool {

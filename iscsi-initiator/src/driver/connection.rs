@@ -116,9 +116,9 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
             };
             match result {
                 Poll::Pending => break,
-                Poll::Ready(Ok(0)) => self.core.lost(LinkId::FIRST, &ConnectionError::ClosedByTarget),
+                Poll::Ready(Ok(0)) => self.core.lost(LinkId::FIRST, &ConnectionError::ClosedByTarget, now),
                 Poll::Ready(Ok(filled)) => count += filled,
-                Poll::Ready(Err(error)) => self.core.lost(LinkId::FIRST, &error.into()),
+                Poll::Ready(Err(error)) => self.core.lost(LinkId::FIRST, &error.into(), now),
             }
         }
         count != 0
@@ -164,7 +164,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
         // What has come until now counts: answers, and perhaps a better reason than "closed".
         let now = self.clock.now();
         let _ = (0..TURNS).all(|_| self.read(cx, now));
-        self.core.lost(LinkId::FIRST, error);
+        self.core.lost(LinkId::FIRST, error, now);
         false
     }
 

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::ops::{Index, IndexMut};
 
 use iscsi_proto::framer::{FrameLimits, Framing};
+use iscsi_proto::pdu::LogoutReason;
 use iscsi_proto::serial::Serial;
 
 use super::super::Time;
@@ -12,6 +13,7 @@ use super::super::params::Negotiated;
 use super::super::queue::SendQueue;
 use super::super::task::Slot;
 use super::receive::Landing;
+use super::recover::Lost;
 
 /// Names one connection of a [`Core`](super::Core).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -30,7 +32,10 @@ pub(super) enum LinkState {
     Draining(Time),
     /// A logout was sent on it: nothing new may follow.
     LoggingOut,
-    Closed(ConnectionError),
+    /// Its transport is gone, and what it carried is being recovered.
+    Lost(Lost),
+    /// Nothing is left of it.
+    Closed,
 }
 
 /// What belongs to one connection and to no other.
@@ -92,12 +97,44 @@ impl Link {
     }
 
     pub(super) const fn is_closed(&self) -> bool {
-        matches!(self.state, LinkState::Closed(_))
+        matches!(self.state, LinkState::Closed)
+    }
+
+    /// The reason to give when it is logged out over another connection.
+    pub(super) const fn reason(&self) -> LogoutReason {
+        match &self.state {
+            LinkState::Lost(lost) => lost.reason(),
+            _ => LogoutReason::CloseConnection,
+        }
+    }
+
+    /// Why it was lost, if it is being recovered.
+    pub(super) const fn lost(&self) -> Option<&ConnectionError> {
+        match &self.state {
+            LinkState::Lost(lost) => Some(lost.error()),
+            _ => None,
+        }
+    }
+
+    /// Whether bytes come and go.
+    pub(super) const fn is_live(&self) -> bool {
+        !matches!(self.state, LinkState::Lost(_) | LinkState::Closed)
+    }
+
+    /// Nothing comes or goes any more, and what was carried is recovered.
+    pub(super) fn lose(&mut self, lost: Lost) {
+        self.stop();
+        self.state = LinkState::Lost(lost);
     }
 
     /// Nothing comes or goes any more.
-    pub(super) fn close(&mut self, error: &ConnectionError) {
-        self.state = LinkState::Closed(error.clone());
+    pub(super) fn close(&mut self) {
+        self.stop();
+        self.state = LinkState::Closed;
+    }
+
+    fn stop(&mut self) {
+        self.queue = SendQueue::default();
         self.landing = None;
         self.text = None;
         self.ping = None;
@@ -105,7 +142,7 @@ impl Link {
     }
 }
 
-/// The connections of a session. None is ever taken out, so that an id stays good.
+/// The connections of a session. The place of one that is closed is used again, but never taken out, so that an id stays good.
 #[derive(Debug)]
 pub(super) struct Links(Vec<Link>);
 
@@ -118,8 +155,19 @@ impl Links {
         self.0.iter().enumerate().map(|(at, link)| (LinkId(at as u16), link))
     }
 
-    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Link> {
-        self.0.iter_mut()
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (LinkId, &mut Link)> {
+        self.0.iter_mut().enumerate().map(|(at, link)| (LinkId(at as u16), link))
+    }
+
+    /// Adds a connection, in the place of a closed one if there is one.
+    pub(super) fn add(&mut self, link: Link) -> LinkId {
+        let free = self.iter().find(|(_, link)| link.is_closed()).map(|(id, _)| id);
+        if let Some(id) = free {
+            self[id] = link;
+            return id;
+        }
+        self.0.push(link);
+        LinkId((self.0.len() - 1) as u16)
     }
 
     /// The connection for the next request: the open one with the least to write.

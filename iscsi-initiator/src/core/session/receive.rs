@@ -1,5 +1,7 @@
 //! PDUs of the target (RFC 7143, sections 11.4 to 11.19).
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use iscsi_proto::digest::{Crc32c, DIGEST_LEN};
 use iscsi_proto::framer::{FrameError, Layout};
@@ -15,8 +17,9 @@ use super::super::command::{Finished, Response, is_success};
 use super::super::error::{CommandError, ConnectionError};
 use super::super::event::Event;
 use super::super::misbehaved::PeerMisbehaved;
-use super::super::task::{Burst, Direction, Kind, Scsi, Slot, Task};
+use super::super::task::{Burst, Direction, Kind, Leave, Scsi, Slot, Task};
 use super::link::LinkId;
+use super::recover::outcome;
 use super::{Core, State, Time};
 
 /// The most text of one answer. A discovery answer of this size names some 200 000 targets.
@@ -45,7 +48,7 @@ impl Core {
         self.now = now;
         self.links[link].heard = now;
         let mut rest = bytes;
-        while !self.links[link].is_closed() {
+        while self.links[link].is_live() {
             match self.step(link, rest) {
                 Ok(0) => break,
                 Ok(used) => rest = rest.get(used..).unwrap_or_default(),
@@ -82,7 +85,7 @@ impl Core {
     /// costs the session (section 7.7).
     fn break_off(&mut self, link: LinkId, error: PeerMisbehaved) {
         match cause(error) {
-            error @ ConnectionError::Damaged(_) => self.lost(link, &error),
+            error @ ConnectionError::Damaged(_) => self.lose(link, &error),
             error => self.fail(&error),
         }
     }
@@ -317,10 +320,9 @@ impl Core {
         {
             self.links[task.link].writers.retain(|writer| *writer != slot);
         }
-        if let Some(Kind::Management { aborts, .. }) =
-            task.aborted_by.and_then(|by| self.tasks.get_mut(by)).map(|by| &mut by.kind)
-        {
-            *aborts = None;
+        match task.manager.and_then(|by| self.tasks.get_mut(by)).map(|by| &mut by.kind) {
+            Some(Kind::Management { aborts: of, .. } | Kind::Reassign { task: of }) => *of = None,
+            _ => {}
         }
         self.finish(task.token, completion);
     }
@@ -339,7 +341,7 @@ impl Core {
         task.progress = now;
         let wrong = PeerMisbehaved::WrongTask { itt: pdu.itt, opcode: Opcode::R2t };
         let Some(scsi) = task.scsi().filter(|scsi| scsi.direction == Direction::Out) else { return Err(wrong) };
-        if pdu.r2t_sn.lt(scsi.r2t_sn) {
+        if pdu.r2t_sn.lt(scsi.r2t_sn) && !scsi.resumed {
             return Ok(());
         }
         check_r2t(pdu, scsi, limit)?;
@@ -347,7 +349,7 @@ impl Core {
             return Err(PeerMisbehaved::TooManyR2ts { limit: max_r2ts });
         }
         let (offset, left) = (pdu.offset as usize, pdu.length as usize);
-        scsi.r2t_sn = scsi.r2t_sn.next();
+        (scsi.r2t_sn, scsi.resumed) = (pdu.r2t_sn.next(), false);
         scsi.requested = offset + left;
         scsi.bursts.push_back(Burst { ttt: pdu.ttt, offset, left, data_sn: Serial(0) });
         if scsi.bursts.len() == 1 {
@@ -364,7 +366,11 @@ impl Core {
                 return Ok(());
             }
             let slot = self.tasks.find(pdu.itt).ok_or(PeerMisbehaved::UnknownPing { itt: pdu.itt })?;
-            if !self.tasks.get_mut(slot).is_some_and(|task| task.link == link && matches!(task.kind, Kind::Ping)) {
+            if !self
+                .tasks
+                .get_mut(slot)
+                .is_some_and(|task| task.link == link && matches!(task.kind, Kind::Ping | Kind::Plug))
+            {
                 return Err(PeerMisbehaved::UnknownPing { itt: pdu.itt });
             }
             if self.links[link].ping == Some(slot) {
@@ -411,26 +417,31 @@ impl Core {
             return Ok(());
         }
         let slot = self.find(link, pdu.itt)?;
-        if !self.tasks.get_mut(slot).is_some_and(|task| matches!(task.kind, Kind::Logout)) {
+        let Some(Kind::Logout(leave)) = self.tasks.get_mut(slot).map(|task| &task.kind) else {
             return Err(PeerMisbehaved::WrongTask { itt: pdu.itt, opcode: Opcode::LogoutResponse });
-        }
-        let whole = matches!(self.state, State::LoggingOut);
-        if pdu.result != LogoutResult::Closed {
-            let error = ConnectionError::LogoutFailed(pdu.result);
-            if whole {
-                self.fail(&error);
-            } else {
-                self.lost(link, &error);
+        };
+        let leave = *leave;
+        let LogoutResponse { result, time2wait, time2retain, .. } = *pdu;
+        let error = ConnectionError::LogoutFailed { result, time2wait, time2retain };
+        let after = self.now + Duration::from_secs(time2wait.into());
+        match (leave, result) {
+            (Leave::Session | Leave::Own, LogoutResult::Closed) | (Leave::Lost(_), _) => {
+                self.end(slot, Ok(Finished::LoggedOut));
             }
-            return Ok(());
+            _ => {}
         }
-        self.end(slot, Ok(Finished::LoggedOut));
-        if !whole {
-            self.lost(link, &ConnectionError::LogoutRequested);
-        } else if self.at_their_wish {
-            self.fail(&ConnectionError::LogoutRequested);
-        } else {
-            self.fail(&ConnectionError::LoggedOut);
+        match (leave, result) {
+            (Leave::Session, LogoutResult::Closed) if self.at_their_wish => {
+                self.fail(&ConnectionError::LogoutRequested)
+            }
+            (Leave::Session, LogoutResult::Closed) => self.fail(&ConnectionError::LoggedOut),
+            (Leave::Session, _) => self.fail(&error),
+            (Leave::Own, LogoutResult::Closed) => self.logged_out(link, self.now, None),
+            (Leave::Own, _) => self.lose(link, &error),
+            (Leave::Lost(lost), LogoutResult::Closed) => self.logged_out(lost, after, Some(time2retain)),
+            // The target has forgotten it already.
+            (Leave::Lost(lost), LogoutResult::CidNotFound) => self.logged_out(lost, self.now, None),
+            (Leave::Lost(lost), _) => self.not_logged_out(lost, &error, time2wait, time2retain),
         }
         Ok(())
     }
@@ -449,13 +460,15 @@ impl Core {
             }
             AsyncEvent::LogoutRequest { deadline } => self.drain(link, deadline),
             AsyncEvent::ConnectionDrop { cid, time2wait, time2retain } => {
-                let dropped = self.links.iter().find(|(_, link)| link.cid == cid && !link.is_closed());
+                let dropped = self.links.iter().find(|(_, link)| link.cid == cid && link.is_live());
                 if let Some((dropped, _)) = dropped {
-                    self.lost(dropped, &ConnectionError::DroppedByTarget { time2wait, time2retain });
+                    self.lose(dropped, &ConnectionError::DroppedByTarget { time2wait, time2retain });
                 }
             }
             AsyncEvent::SessionDrop { time2wait, time2retain } => {
-                self.fail(&ConnectionError::DroppedByTarget { time2wait, time2retain });
+                let all: Vec<LinkId> = self.links.iter().map(|(id, _)| id).collect();
+                let error = ConnectionError::DroppedByTarget { time2wait, time2retain };
+                all.into_iter().for_each(|link| self.lose(link, &error));
             }
             AsyncEvent::Negotiate { .. } => self.negotiate_nothing(link),
             _ => {}
@@ -484,9 +497,9 @@ impl Core {
         let opcode = match task.kind {
             Kind::Scsi(_) => Opcode::ScsiCommand,
             Kind::Text(_) => Opcode::TextRequest,
-            Kind::Management { .. } => Opcode::TaskRequest,
-            Kind::Ping => Opcode::NopOut,
-            Kind::Logout => Opcode::LogoutRequest,
+            Kind::Management { .. } | Kind::Reassign { .. } => Opcode::TaskRequest,
+            Kind::Ping | Kind::Plug => Opcode::NopOut,
+            Kind::Logout(_) => Opcode::LogoutRequest,
         };
         // CmdSN stands where PDUs of the target have StatSN.
         let cmd_sn = header.numbering().stat_sn;
@@ -500,6 +513,11 @@ impl Core {
         let slot = self.find(link, pdu.itt)?;
         let wrong = PeerMisbehaved::WrongTask { itt: pdu.itt, opcode: Opcode::TaskResponse };
         let Some(task) = self.tasks.get_mut(slot) else { return Err(wrong) };
+        if let Kind::Reassign { task } = task.kind {
+            self.end(slot, Ok(Finished::Task(pdu.result)));
+            task.into_iter().for_each(|task| self.moved(task, link, outcome(pdu.result)));
+            return Ok(());
+        }
         let Kind::Management { aborts, function } = task.kind else { return Err(wrong) };
         let (lun, limit) = (task.lun, task.cmd_sn);
         self.end(slot, Ok(Finished::Task(pdu.result)));
@@ -530,7 +548,8 @@ fn cause(error: PeerMisbehaved) -> ConnectionError {
 
 fn check_r2t(pdu: &R2t, scsi: &Scsi, max_burst: u32) -> Checked {
     let (offset, length, limit) = (pdu.offset, pdu.length, scsi.payload.len());
-    if pdu.r2t_sn != scsi.r2t_sn {
+    // Behind a move the target counts as it likes, and asks for what it has not received (section 7.2.2).
+    if pdu.r2t_sn != scsi.r2t_sn && !scsi.resumed {
         return Err(PeerMisbehaved::R2tGap { expected: scsi.r2t_sn, received: pdu.r2t_sn });
     }
     if length > max_burst {
@@ -540,7 +559,7 @@ fn check_r2t(pdu: &R2t, scsi: &Scsi, max_burst: u32) -> Checked {
         return Err(PeerMisbehaved::R2tBeyondEnd { offset, length, limit });
     }
     // Sequences are in order, and this is the first time that this side hears of the bytes behind the last.
-    if (offset as usize) < scsi.requested {
+    if (offset as usize) < scsi.requested && !scsi.resumed {
         return Err(PeerMisbehaved::R2tBackwards { offset, end: scsi.requested });
     }
     if offset as usize > scsi.requested {
