@@ -15,6 +15,7 @@ use crate::core::secret::Auth;
 use crate::core::session::Patience;
 use crate::driver::Connection;
 use crate::driver::connect::{Way, connect};
+use crate::driver::dial::Dialer;
 use crate::driver::line::Line;
 use crate::driver::login::{Ended, log_in};
 use crate::driver::mailbox::Mailbox;
@@ -162,7 +163,7 @@ impl Builder {
             Ended::Moved(redirect) => Err(ConnectError::Redirected(redirect)),
             Ended::In { logged_in, received } => {
                 let info = self.info(&login, &logged_in);
-                Ok(self.start(io, *logged_in, &received, info))
+                Ok(self.start(io, login, *logged_in, &received, info))
             }
         }
     }
@@ -186,7 +187,7 @@ impl Builder {
                         local: io.get_ref().local_addr().ok(),
                         ..self.info(&login, &logged_in)
                     };
-                    return Ok(self.start(io, *logged_in, &received, info));
+                    return Ok(self.start(io, login, *logged_in, &received, info));
                 }
             }
         }
@@ -231,7 +232,14 @@ impl Builder {
         }
     }
 
-    fn start<IO>(&self, io: Line<IO>, logged_in: LoggedIn, received: &[u8], info: Info) -> (Session, Connection<IO>)
+    fn start<IO>(
+        &self,
+        io: Line<IO>,
+        login: LoginConfig,
+        logged_in: LoggedIn,
+        received: &[u8],
+        info: Info,
+    ) -> (Session, Connection<IO>)
     where
         IO: AsyncRead + AsyncWrite + Unpin,
     {
@@ -244,7 +252,9 @@ impl Builder {
         };
         let mailbox = Arc::new(Mailbox::default());
         let (events, _) = broadcast::channel(EVENTS);
-        let session = Session::new(Arc::clone(&mailbox), events.downgrade(), info, timeouts.command);
-        (session, Connection::new(io, logged_in.start, patience, received, mailbox, events))
+        let (way, tap, portal) = (self.way.clone(), self.tap.clone(), info.portal.clone());
+        let dialer = Dialer::new(login, &logged_in, *timeouts, way, tap, portal).map(Arc::new);
+        let session = Session::new(Arc::clone(&mailbox), events.downgrade(), info, timeouts.command, dialer.clone());
+        (session, Connection::new(io, logged_in.start, patience, received, mailbox, events, dialer))
     }
 }

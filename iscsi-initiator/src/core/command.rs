@@ -113,6 +113,8 @@ pub enum Finished {
     Stats(Box<Stats>),
     /// What the login of a further connection has to say.
     Seat(Seat),
+    /// A further connection was added.
+    Joined,
 }
 
 /// What the login of a further connection, or of one in the place of a lost one, has to say.

@@ -9,6 +9,7 @@ use std::task::{Context, Poll, Waker};
 
 use slab::Slab;
 
+use super::dial::Joined;
 use crate::core::command::{Completion, Request, Token};
 use crate::core::{CommandError, ConnectionError};
 
@@ -16,6 +17,8 @@ use crate::core::{CommandError, ConnectionError};
 #[derive(Debug)]
 pub(crate) enum Message {
     Submit(Token, Request),
+    /// A further connection.
+    Attach(Token, Box<Joined>),
     /// Nobody waits for this request any more.
     Cancel(Token),
     /// The last handle of the session is gone.
@@ -46,6 +49,15 @@ enum Place {
 impl Mailbox {
     /// Hands a request over. It is on its way at once, whether or not the result is awaited.
     pub(crate) fn submit(self: &Arc<Self>, request: Request) -> Pending {
+        self.leave(|token| Message::Submit(token, request))
+    }
+
+    /// Hands a further connection over.
+    pub(crate) fn attach(self: &Arc<Self>, joined: Joined) -> Pending {
+        self.leave(|token| Message::Attach(token, Box::new(joined)))
+    }
+
+    fn leave(self: &Arc<Self>, message: impl FnOnce(Token) -> Message) -> Pending {
         let (token, sleeper) = {
             let mut inner = self.lock();
             if let Some(error) = inner.closed.clone() {
@@ -53,7 +65,7 @@ impl Mailbox {
                 (inner.places.insert(place), None)
             } else {
                 let token = inner.places.insert(Place::Waiting(None));
-                inner.inbox.push(Message::Submit(token, request));
+                inner.inbox.push(message(token));
                 (token, inner.sleeper.take())
             }
         };

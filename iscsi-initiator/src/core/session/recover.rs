@@ -194,11 +194,10 @@ impl Core {
         self.tasks.iter().any(|(_, task)| goodbye(task))
     }
 
-    /// Puts aside what a lost connection carried. Immediate requests are not recovered, and below level 2 neither is what
-    /// the target has taken.
+    /// Puts aside what a lost connection carried. Immediate requests are not recovered. Others wait for the logout, even where
+    /// it ends them: until then the target may still be executing them.
     fn strand(&mut self, link: LinkId, lost: Lost) {
-        let Lost { error, retained, .. } = &lost;
-        let (error, retained) = (error.clone(), *retained);
+        let error = lost.error.clone();
         let (time2wait, time2retain) = self.times(&error);
         let cid = self.links[link].cid;
         self.report(Event::ConnectionLost { cid, error: error.to_string(), time2wait, time2retain });
@@ -207,7 +206,7 @@ impl Core {
             let Some(task) = self.tasks.get_mut(slot) else { continue };
             let known = task.cmd_sn.is_some_and(|cmd_sn| self.window.is_acknowledged(cmd_sn));
             match &mut task.kind {
-                Kind::Scsi(scsi) if retained || !known => {
+                Kind::Scsi(scsi) => {
                     (task.progress, task.manager) = (self.now, None);
                     scsi.rewind();
                 }
