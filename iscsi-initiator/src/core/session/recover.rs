@@ -77,10 +77,13 @@ impl Core {
         self.redials = true;
     }
 
-    /// The connection that the owner is to take up again now, if there is one. The outcome is told by [`Core::reinstate`] or
+    /// The connection that the owner is to take up again now, if there is one; there is one at a time. The outcome is told by [`Core::reinstate`] or
     /// [`Core::not_reinstated`].
     pub fn dial(&mut self) -> Option<(LinkId, Seat)> {
         let cmd_sn = self.window.current();
+        if self.links.iter().any(|(id, _)| self.is_wanted(id)) {
+            return None;
+        }
         self.links.iter_mut().find_map(|(id, link)| match &mut link.state {
             LinkState::Lost(lost) if lost.step == Step::Wanted => {
                 lost.step = Step::Dialling;
@@ -105,6 +108,12 @@ impl Core {
         }
         let link = self.enter(start);
         self.report(Event::ConnectionRestored { cid: start.cid });
+        // Others that are lost can be logged out over this one.
+        for (_, link) in self.links.iter_mut() {
+            if let LinkState::Lost(lost @ Lost { step: Step::Wanted, .. }) = &mut link.state {
+                lost.step = Step::Waiting;
+            }
+        }
         self.logged_out(lost, now, None);
         self.pump();
         Some(link)
@@ -307,6 +316,9 @@ impl Core {
     fn retire(&mut self, link: LinkId, error: &ConnectionError) {
         self.end_all(link, error);
         self.links[link].close();
+        if self.links.iter().all(|(_, link)| link.is_closed()) {
+            self.fail(error);
+        }
     }
 
     /// The target could not clean up behind a lost connection (section 11.15.3).
