@@ -5,6 +5,7 @@
 
 pub mod contender;
 pub mod cost;
+pub mod counts;
 pub mod facts;
 pub mod goals;
 pub mod grid;
@@ -13,6 +14,7 @@ pub mod plot;
 pub mod raw;
 pub mod rounds;
 pub mod target;
+pub mod work;
 
 /// What one contender did with one load, once.
 #[derive(Clone, Copy, Debug, PartialEq)]

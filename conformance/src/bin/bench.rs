@@ -1,5 +1,6 @@
 //! Compares initiators, side by side.
 
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::fs;
 use std::io::Write;
@@ -8,9 +9,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::Duration;
 
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
 use conformance::bench::contender::Programs;
 use conformance::bench::cost::processor_seconds;
+use conformance::bench::counts::{Baseline, Verdict, count, verdict};
 use conformance::bench::facts::facts;
 use conformance::bench::goals::goals;
 use conformance::bench::grid::points;
@@ -18,6 +20,7 @@ use conformance::bench::page::{Source, goal_table, line, page};
 use conformance::bench::plot::picture;
 use conformance::bench::raw::{self, Sizes};
 use conformance::bench::rounds::{Outcome, measure};
+use conformance::bench::work::Work;
 use conformance::lab::tool;
 use tempfile::TempDir;
 
@@ -46,13 +49,27 @@ struct Args {
     part: Option<Part>,
 }
 
-/// Sides of the raw exchange; the program runs itself as these.
 #[derive(Debug, Subcommand)]
-#[command(hide = true)]
 enum Part {
+    /// Count the instructions of pieces of work, and compare them with the baseline
+    Count {
+        /// Make them the baseline instead
+        #[arg(long)]
+        write: bool,
+    },
+    /// Do a piece of work: what is counted
+    #[command(hide = true)]
+    Work { work: Work, times: u32 },
+    /// The server of the raw exchange
+    #[command(hide = true)]
     RawServe { request: usize, response: usize },
+    /// The client of the raw exchange
+    #[command(hide = true)]
     RawAsk { addr: SocketAddr, request: usize, response: usize, depth: usize, seconds: f64 },
 }
+
+/// Instructions of this commit's work.
+const BASELINE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/bench/counts.toml");
 
 fn main() -> ExitCode {
     match run(&Args::parse()) {
@@ -66,6 +83,11 @@ fn main() -> ExitCode {
 
 fn run(args: &Args) -> Result<(), Box<dyn Error>> {
     match &args.part {
+        Some(Part::Count { write }) => count_all(*write),
+        Some(Part::Work { work, times }) => {
+            std::hint::black_box(work.run(*times));
+            Ok(())
+        }
         Some(Part::RawServe { request, response }) => serve(Sizes { request: *request, response: *response }),
         Some(Part::RawAsk { addr, request, response, depth, seconds }) => {
             ask(*addr, Sizes { request: *request, response: *response }, *depth, *seconds)
@@ -88,6 +110,38 @@ fn ask(addr: SocketAddr, sizes: Sizes, depth: usize, seconds: f64) -> Result<(),
     let cpu = processor_seconds(std::process::id()) * 1e6 / done.max(1) as f64;
     println!("{{\"iops\":{},\"cpu_us_per_io\":{cpu}}}", done as f64 / took.as_secs_f64());
     Ok(())
+}
+
+fn count_all(write: bool) -> Result<(), Box<dyn Error>> {
+    let bench = std::env::current_exe()?;
+    let compiler = compiler()?;
+    let before = match fs::read_to_string(BASELINE) {
+        Ok(text) => Some(Baseline::parse(&text)?).filter(|before| before.compiler == compiler),
+        Err(_) => None,
+    };
+    let (mut counts, mut grown) = (BTreeMap::new(), Vec::new());
+    for work in Work::value_variants() {
+        let (work, found) = (work.to_string(), count(*work, &bench)?);
+        let base = before.as_ref().and_then(|before| before.counts.get(&work)).copied();
+        println!("{work:<14}{found:>10.1} instructions{}", base.map_or_else(String::new, |base| format!(", {base:.1} before")));
+        if verdict(found, base) == Verdict::Grown {
+            grown.push(work.clone());
+        }
+        counts.insert(work, found);
+    }
+    if write {
+        fs::write(BASELINE, Baseline { compiler, counts }.to_text())?;
+    } else if before.is_none() {
+        println!("Nothing to compare with: the baseline is of another compiler than {compiler}.");
+    } else if !grown.is_empty() {
+        return Err(format!("these take over 3 % more instructions than before: {}", grown.join(", ")).into());
+    }
+    Ok(())
+}
+
+fn compiler() -> Result<String, Box<dyn Error>> {
+    let done = Command::new("rustc").arg("--version").output().map_err(|error| format!("rustc: {error}"))?;
+    Ok(String::from_utf8(done.stdout)?.trim().to_owned())
 }
 
 fn compare(args: &Args) -> Result<(), Box<dyn Error>> {
