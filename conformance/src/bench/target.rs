@@ -45,7 +45,7 @@ impl Target {
         let mut command = seated(bundled, point.seat);
         command.args(["--listen", "127.0.0.1:0", "--target", NAME, "--lun", &lun]);
         if point.seat == Seat::Polling {
-            command.args(["--poll", "1ms"]);
+            command.args(["--poll", "1000"]);
         }
         Self::program(&command)
     }
