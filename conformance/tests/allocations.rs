@@ -29,6 +29,18 @@ fn target() -> (SocketAddr, tokio::sync::oneshot::Sender<()>) {
     (told.recv().unwrap(), stop)
 }
 
+/// A buffer that has been used before: one is cut up, and so shared, for the first time only once.
+fn buffer() -> BytesMut {
+    BytesMut::zeroed(2 * BLOCK).split_to(BLOCK)
+}
+
+async fn rounds(lun: Lun, payload: Bytes, mut buffers: [BytesMut; 8]) {
+    for block in 0..200 {
+        read_eight(&lun, &mut buffers).await;
+        lun.write_at(block * BLOCK as u64, payload.clone()).await.unwrap();
+    }
+}
+
 /// Eight reads at once, into buffers that are used again.
 async fn read_eight(lun: &Lun, buffers: &mut [BytesMut; 8]) {
     let [a, b, c, d, e, f, g, h] = buffers;
@@ -57,19 +69,13 @@ fn reads_and_writes_in_a_steady_state_allocate_nothing() {
             Session::builder(&initiator, NAME.parse().unwrap()).portal(addr.into()).connect().await.unwrap();
         (session.open(0.into()).await.unwrap(), session)
     });
-    let mut buffers = [(); 8].map(|()| BytesMut::zeroed(BLOCK));
     let payload = Bytes::from(vec![7; BLOCK]);
-    let mut round = || {
-        runtime.block_on(async {
-            for block in 0..200 {
-                read_eight(&lun, &mut buffers).await;
-                lun.write_at(block * BLOCK as u64, payload.clone()).await.unwrap();
-            }
-        });
-    };
+    // Made before it is counted: the future is a piece of memory of its own.
+    let mut rounds = [(); 2].map(|()| Box::pin(rounds(lun.clone(), payload.clone(), [(); 8].map(|()| buffer()))));
+    let mut run = |round: usize| runtime.block_on(rounds[round].as_mut());
     // Pools fill, and queues grow to their size.
-    round();
-    let counted = allocation_counter::measure(round);
+    run(0);
+    let counted = allocation_counter::measure(|| run(1));
     assert_eq!(counted.count_total, 0, "{counted:?}");
     runtime.block_on(session.logout()).unwrap();
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use clap::ValueEnum;
 use iscsi_initiator::core::command::{Completion, Finished, Request, Token};
-use iscsi_initiator::core::session::{Core, Patience, Start};
+use iscsi_initiator::core::session::{Core, LinkId, Patience, Start};
 use iscsi_initiator::core::{Command, Negotiated, Payload};
 use iscsi_proto::digest::crc32c;
 use iscsi_proto::framer::encode_frame;
@@ -198,17 +198,17 @@ impl Dialogue {
     fn send(&mut self, command: Command) -> Itt {
         self.core.submit(Request::Scsi { lun: Lun::ZERO, command }, 1, TIME);
         let mut slices = [IoSlice::new(&[]); 8];
-        let filled = self.core.outgoing(&mut slices);
+        let filled = self.core.outgoing(LinkId::FIRST, &mut slices);
         let sent = slices.iter().take(filled).map(|slice| slice.len()).sum();
         let head = slices.first().and_then(|slice| Header::read(slice));
         let itt = head.map_or(Itt::RESERVED, |header| header.itt());
-        self.core.sent(sent, TIME);
+        self.core.sent(LinkId::FIRST, sent, TIME);
         itt
     }
 
     /// Lets the core hear the answer, and takes the completion.
     fn hear(&mut self) {
-        let used = self.core.receive(&self.wire, TIME);
+        let used = self.core.receive(LinkId::FIRST, &self.wire, TIME);
         self.core.take_done(&mut self.completions);
         let Some((1, Ok(Finished::Scsi(response)))) = self.completions.pop() else { return };
         if used == self.wire.len() && response.status == Status::GOOD {
