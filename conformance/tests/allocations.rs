@@ -1,5 +1,8 @@
 //! Reads and writes in a steady state take no memory from the heap.
 
+#![expect(clippy::unwrap_used, reason = "helpers of a test")]
+#![expect(clippy::many_single_char_names, reason = "eight buffers that differ in nothing")]
+
 use std::net::SocketAddr;
 use std::sync::mpsc;
 use std::thread;
@@ -47,16 +50,7 @@ async fn read_eight(lun: &Lun, buffers: &mut [BytesMut; 8]) {
     let read = async |buffer: &mut BytesMut, block: u64| {
         *buffer = lun.read_into(block * BLOCK as u64, std::mem::take(buffer)).await.unwrap();
     };
-    tokio::join!(
-        read(a, 0),
-        read(b, 10),
-        read(c, 20),
-        read(d, 30),
-        read(e, 40),
-        read(f, 50),
-        read(g, 60),
-        read(h, 70)
-    );
+    tokio::join!(read(a, 0), read(b, 10), read(c, 20), read(d, 30), read(e, 40), read(f, 50), read(g, 60), read(h, 70));
 }
 
 #[test]
@@ -65,8 +59,7 @@ fn reads_and_writes_in_a_steady_state_allocate_nothing() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let (lun, session) = runtime.block_on(async {
         let initiator = Initiator::new("iqn.2026-01.org.example:host".parse().unwrap());
-        let session =
-            Session::builder(&initiator, NAME.parse().unwrap()).portal(addr.into()).connect().await.unwrap();
+        let session = Session::builder(&initiator, NAME.parse().unwrap()).portal(addr.into()).connect().await.unwrap();
         (session.open(0.into()).await.unwrap(), session)
     });
     let payload = Bytes::from(vec![7; BLOCK]);

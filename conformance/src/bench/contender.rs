@@ -136,7 +136,7 @@ fn reported(command: &mut Command, time: Duration) -> io::Result<(Sample, f64)> 
 /// Runs a program that goes on until it is interrupted, and prints its average rate every second.
 fn interrupted(command: &mut Command, time: Duration) -> io::Result<(Sample, f64)> {
     // The last of its seconds must be over.
-    let time = Duration::from_secs(time.as_secs_f64().ceil() as u64) + Duration::from_millis(300);
+    let time = Duration::from_secs(time.as_millis().div_ceil(1000) as u64) + Duration::from_millis(300);
     let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
     thread::sleep(time);
     let cpu = processor_seconds(child.id());

@@ -35,7 +35,7 @@ impl Bound {
         }
     }
 
-    fn goal(self, what: String, found: f64) -> Goal {
+    fn goal(self, what: &str, found: f64) -> Goal {
         let (name, wanted, reached) = match self {
             Self::Iops(bound) => ("rate", format!("≥ {bound}"), found >= bound),
             Self::Cpu(bound) => ("CPU per command", format!("≤ {bound}"), found <= bound),
@@ -79,7 +79,7 @@ fn over_others(outcomes: &[Outcome]) -> Vec<Goal> {
         let Some(outcome) = find(outcomes, &point) else { continue };
         for bound in bounds {
             if let Some(found) = outcome.ratio(other, |sample| bound.value(sample)) {
-                goals.push(bound.goal(format!("{point}, over {other}"), found));
+                goals.push(bound.goal(&format!("{point}, over {other}"), found));
             }
         }
     }
@@ -99,7 +99,7 @@ fn over_ourselves(outcomes: &[Outcome]) -> Vec<Goal> {
         let bound = bound(&point).filter(|_| point.backend == Backend::Null && point.op == Op::Read)?;
         let plain = find(outcomes, &point.plain())?;
         let found = ratio(outcome.of(Contender::Ours), plain.of(Contender::Ours), |sample| sample.iops)?;
-        Some(Bound::Iops(bound).goal(format!("{point}, over the same without"), found))
+        Some(Bound::Iops(bound).goal(&format!("{point}, over the same without"), found))
     });
     pairs.collect()
 }
@@ -110,7 +110,7 @@ fn of_the_target(outcomes: &[Outcome]) -> Vec<Goal> {
         let outcome = find(outcomes, &Point { backend, ..Point::new(Op::Read, 4096, 128) })?;
         let found = ratio(outcome.of(Contender::Ours), outcome.of(Contender::Raw), |sample| sample.target_cpu)?;
         let what = format!("read 4 KiB, depth 128, {backend}, over the raw server");
-        Some(Bound::Cpu(2.0).goal(what, found))
+        Some(Bound::Cpu(2.0).goal(&what, found))
     };
     [Backend::Null, Backend::Memory].into_iter().filter_map(goal).collect()
 }

@@ -93,6 +93,7 @@ impl Point {
     }
 
     /// The same load in its plainest form, which this one is compared with: no digests, one session.
+    #[must_use]
     pub const fn plain(self) -> Self {
         self.digests(Digests::None).sessions(1)
     }

@@ -146,7 +146,8 @@ mod tests {
 
     #[test]
     fn a_row_has_rates_costs_and_ratios() {
-        let row = "| read 4 KiB, depth 128 | – | 400.0k IOPS / 1.50 | 50 µs | 100.0k IOPS / 6.00 | – | 4.00 / 0.25 | – |";
+        let row =
+            "| read 4 KiB, depth 128 | – | 400.0k IOPS / 1.50 | 50 µs | 100.0k IOPS / 6.00 | – | 4.00 / 0.25 | – |";
         let source = Source { command: "bench".into(), rounds: 1, seconds: 1.0, facts: vec!["Cores: 2".into()] };
         let page = page(&[outcome()], &source);
         assert!(page.contains(row), "{page}");

@@ -123,7 +123,10 @@ fn count_all(write: bool) -> Result<(), Box<dyn Error>> {
     for work in Work::value_variants() {
         let (work, found) = (work.to_string(), count(*work, &bench)?);
         let base = before.as_ref().and_then(|before| before.counts.get(&work)).copied();
-        println!("{work:<14}{found:>10.1} instructions{}", base.map_or_else(String::new, |base| format!(", {base:.1} before")));
+        println!(
+            "{work:<14}{found:>10.1} instructions{}",
+            base.map_or_else(String::new, |base| format!(", {base:.1} before"))
+        );
         if verdict(found, base) == Verdict::Grown {
             grown.push(work.clone());
         }
@@ -147,8 +150,7 @@ fn compiler() -> Result<String, Box<dyn Error>> {
 fn compare(args: &Args) -> Result<(), Box<dyn Error>> {
     let dir = tempfile::tempdir()?;
     let programs = programs(&dir)?;
-    let points: Vec<_> =
-        points(args.all).into_iter().filter(|point| point.to_string().contains(&args.only)).collect();
+    let points: Vec<_> = points(args.all).into_iter().filter(|point| point.to_string().contains(&args.only)).collect();
     if points.is_empty() {
         return Err(format!("no load is called {:?}", args.only).into());
     }

@@ -91,6 +91,7 @@ pub struct Core {
     /// Who else wants to know how the logout under way ends.
     leaving: Vec<Token>,
     /// Boxes of commands that have ended, for those to come.
+    #[expect(clippy::vec_box, reason = "the boxes are what is kept")]
     spare: Vec<Box<Scsi>>,
     done: Vec<(Token, Completion)>,
     events: VecDeque<Event>,
