@@ -187,6 +187,9 @@ impl Builder {
                         local: io.get_ref().local_addr().ok(),
                         ..self.info(&login, &logged_in)
                     };
+                    if !self.config.busy_poll.is_zero() {
+                        io.read_at_once();
+                    }
                     return Ok(self.start(io, login, *logged_in, &received, info));
                 }
             }
@@ -253,8 +256,9 @@ impl Builder {
         let mailbox = Arc::new(Mailbox::default());
         let (events, _) = broadcast::channel(EVENTS);
         let (way, tap, portal) = (self.way.clone(), self.tap.clone(), info.portal.clone());
-        let dialer = Dialer::new(login, &logged_in, *timeouts, way, tap, portal).map(Arc::new);
+        let dialer = Dialer::new(login, &logged_in, self.config.clone(), way, tap, portal).map(Arc::new);
         let session = Session::new(Arc::clone(&mailbox), events.downgrade(), info, timeouts.command, dialer.clone());
-        (session, Connection::new(io, logged_in.start, patience, received, mailbox, events, dialer))
+        let connection = Connection::new(io, logged_in.start, patience, received, mailbox, events, dialer);
+        (session, connection.busy_poll(self.config.busy_poll))
     }
 }

@@ -96,6 +96,24 @@ pub(crate) struct Scsi {
     pub(crate) resumed: bool,
 }
 
+impl Scsi {
+    /// Forgets what has come over a connection that is lost: the target sends it again, and asks for data again.
+    pub(crate) fn rewind(&mut self) {
+        self.received = 0;
+        self.data_sn = Serial(0);
+        self.bursts.clear();
+        self.resumed = true;
+    }
+
+    /// Lets go of all memory that the command had.
+    pub(crate) fn release(&mut self) {
+        self.extended_cdb = Bytes::new();
+        self.buffer = BytesMut::new();
+        self.payload = Payload::default();
+        self.bursts = VecDeque::new();
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Direction {
     None,
@@ -110,16 +128,6 @@ pub(crate) struct Burst {
     pub(crate) offset: usize,
     pub(crate) left: usize,
     pub(crate) data_sn: Serial,
-}
-
-impl Scsi {
-    /// Forgets what has come over a connection that is lost: the target sends it again, and asks for data again.
-    pub(crate) fn rewind(&mut self) {
-        self.received = 0;
-        self.data_sn = Serial(0);
-        self.bursts.clear();
-        self.resumed = true;
-    }
 }
 
 impl Task {

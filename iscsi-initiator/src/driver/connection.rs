@@ -4,6 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::broadcast;
@@ -47,6 +48,10 @@ pub struct Connection<IO> {
     sleep: Pin<Box<Sleep>>,
     /// When `sleep` ends; `None` if it is not to be waited for.
     armed: Option<Time>,
+    /// For how long it goes on looking before it sleeps.
+    busy_poll: Duration,
+    /// When it was last busy.
+    busy: Time,
     inbox: Vec<Message>,
     done: Vec<(Token, Completion)>,
     wakers: Vec<Waker>,
@@ -87,10 +92,25 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
             clock,
             sleep: Box::pin(sleep_until(clock.at(Time::ZERO))),
             armed: None,
+            busy_poll: Duration::ZERO,
+            busy: Time::ZERO,
             inbox: Vec::new(),
             done: Vec::new(),
             wakers: Vec::new(),
         }
+    }
+
+    /// Has it go on looking for answers for so long before it sleeps.
+    pub(crate) fn busy_poll(mut self, time: Duration) -> Self {
+        self.busy_poll = time;
+        self
+    }
+
+    /// Whether it looks again at once, after other tasks, instead of sleeping.
+    fn stays_awake(&self) -> bool {
+        !self.busy_poll.is_zero()
+            && self.core.is_waiting()
+            && self.clock.now() < self.busy.saturating_add(self.busy_poll)
     }
 
     /// Takes over what callers want. Says whether there was anything.
@@ -230,7 +250,13 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Future for Connection<IO> {
                 });
             }
             if !busy {
+                if this.stays_awake() {
+                    cx.waker().wake_by_ref();
+                }
                 return Poll::Pending;
+            }
+            if !this.busy_poll.is_zero() {
+                this.busy = this.clock.now();
             }
         }
         // However busy it is, time passes.

@@ -12,7 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use super::connect::{Way, connect};
 use super::line::Line;
 use super::login::{Ended, log_in};
-use crate::config::Timeouts;
+use crate::config::Config;
 use crate::core::Negotiated;
 use crate::core::command::Seat;
 use crate::core::login::{LoggedIn, LoginConfig, Purpose};
@@ -55,7 +55,7 @@ pub(crate) struct Dialer {
     target: IscsiName,
     tsih: NonZeroU16,
     in_force: Negotiated,
-    timeouts: Timeouts,
+    config: Config,
     way: Way,
     tap: Option<Arc<dyn Tap>>,
     /// Where the first connection was made; `None` if its transport was the caller's.
@@ -68,7 +68,7 @@ impl Dialer {
     pub(crate) fn new(
         mut login: LoginConfig,
         logged_in: &LoggedIn,
-        timeouts: Timeouts,
+        config: Config,
         way: Way,
         tap: Option<Arc<dyn Tap>>,
         portal: Option<Portal>,
@@ -78,7 +78,7 @@ impl Dialer {
         let tpgt: Option<PortalGroupTag> = logged_in.tpgt;
         login.expected_tpgt = tpgt.or(login.expected_tpgt);
         let in_force = logged_in.start.negotiated.clone();
-        Some(Self { login, target, tsih: logged_in.tsih, in_force, timeouts, way, tap, portal })
+        Some(Self { login, target, tsih: logged_in.tsih, in_force, config, way, tap, portal })
     }
 
     /// Whether a lost connection can be taken up again without the caller's help.
@@ -96,8 +96,12 @@ impl Dialer {
 
     /// Connects to `portal` and logs in.
     pub(crate) async fn dial(&self, portal: &Portal, seat: Seat) -> Result<Joined, ConnectError> {
-        let io = connect(portal, &self.way, self.timeouts.connect).await?;
-        self.log_in(Line::tcp(io, self.tap.as_ref()), seat).await
+        let io = connect(portal, &self.way, self.config.timeouts.connect).await?;
+        let mut io = Line::tcp(io, self.tap.as_ref());
+        if !self.config.busy_poll.is_zero() {
+            io.read_at_once();
+        }
+        self.log_in(io, seat).await
     }
 
     /// Logs in over a transport of the caller's.
@@ -106,13 +110,13 @@ impl Dialer {
     }
 
     async fn log_in<IO: Duplex + 'static>(&self, mut io: IO, seat: Seat) -> Result<Joined, ConnectError> {
-        match log_in(&mut io, self.config(seat), &self.timeouts).await? {
+        match log_in(&mut io, self.login_at(seat), &self.config.timeouts).await? {
             Ended::Moved(redirect) => Err(ConnectError::Redirected(redirect)),
             Ended::In { logged_in, received } => Ok(Joined { io: Box::new(io), start: logged_in.start, received }),
         }
     }
 
-    fn config(&self, seat: Seat) -> LoginConfig {
+    fn login_at(&self, seat: Seat) -> LoginConfig {
         let Seat { cid, cmd_sn, exp_stat_sn } = seat;
         let mut login = self.login.clone();
         let exp_stat_sn: Serial = exp_stat_sn;

@@ -324,6 +324,9 @@ impl Core {
             Some(Kind::Management { aborts: of, .. } | Kind::Reassign { task: of }) => *of = None,
             _ => {}
         }
+        if let Kind::Scsi(scsi) = task.kind {
+            self.keep_box(scsi);
+        }
         self.finish(task.token, completion);
     }
 
