@@ -14,6 +14,10 @@ pub struct Stats {
     pub data_sent: u64,
     /// Bytes of commands' data received.
     pub data_received: u64,
+    /// Data digests that did not match.
+    pub digest_errors: u64,
+    /// Commands that were sent again under their number.
+    pub retries: u64,
     /// Commands that made no progress in the time allowed.
     pub timeouts: u64,
     /// Requests under way when the counts were taken, those included that nobody waits for any more.
@@ -32,6 +36,8 @@ impl Default for Stats {
             bytes_received: 0,
             data_sent: 0,
             data_received: 0,
+            digest_errors: 0,
+            retries: 0,
             timeouts: 0,
             in_flight: 0,
             connections: 0,

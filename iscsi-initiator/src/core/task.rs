@@ -13,6 +13,7 @@ use super::Time;
 use super::command::Token;
 use super::payload::Payload;
 use super::session::LinkId;
+use super::session::Repair;
 
 /// Where a task is in the table.
 pub(crate) type Slot = usize;
@@ -94,13 +95,14 @@ pub(crate) struct Scsi {
     pub(crate) bursts: VecDeque<Burst>,
     /// Whether the task was moved to another connection, and no R2T has come since.
     pub(crate) resumed: bool,
+    /// What is missing of what the target sent, if anything was.
+    pub(crate) repair: Option<Box<Repair>>,
 }
 
 impl Scsi {
     /// Forgets what has come over a connection that is lost: the target sends it again, and asks for data again.
     pub(crate) fn rewind(&mut self) {
-        self.received = 0;
-        self.data_sn = Serial(0);
+        (self.data_sn, self.received) = self.repair.as_mut().map_or((Serial(0), 0), |repair| repair.rewind());
         self.bursts.clear();
         self.resumed = true;
     }
@@ -111,6 +113,7 @@ impl Scsi {
         self.buffer = BytesMut::new();
         self.payload = Payload::default();
         self.bursts = VecDeque::new();
+        self.repair = None;
     }
 }
 

@@ -3,18 +3,32 @@
 use iscsi_proto::pdu::Numbering;
 use iscsi_proto::serial::Serial;
 
+use super::session::LinkId;
+
 /// CmdSN, ExpCmdSN and MaxCmdSN.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Window {
     current: Serial,
     acknowledged: Serial,
     last: Serial,
+    /// Where numbering stops, because of requests that were sent again.
+    guards: Vec<Guard>,
+}
+
+/// A request was sent again: an old copy may be on its way still, so its number must not look like a new one.
+#[derive(Clone, Copy, Debug)]
+struct Guard {
+    link: LinkId,
+    /// The CmdSN that is not advanced any more.
+    stop: Serial,
+    /// The first request that followed on the same connection, with a number of its own.
+    follower: Option<Serial>,
 }
 
 impl Window {
     /// The window that login ended with.
     pub(crate) const fn new(cmd_sn: Serial, exp_cmd_sn: Serial, max_cmd_sn: Serial) -> Self {
-        Self { current: cmd_sn, acknowledged: exp_cmd_sn, last: max_cmd_sn }
+        Self { current: cmd_sn, acknowledged: exp_cmd_sn, last: max_cmd_sn, guards: Vec::new() }
     }
 
     /// The CmdSN that immediate requests carry and the next non-immediate one takes.
@@ -23,8 +37,8 @@ impl Window {
     }
 
     /// Whether a non-immediate request may be sent.
-    pub(crate) const fn is_open(&self) -> bool {
-        self.current.le(self.last)
+    pub(crate) fn is_open(&self) -> bool {
+        self.current.le(self.last) && self.guards.iter().all(|guard| guard.stop != self.current)
     }
 
     /// Takes the next CmdSN. The caller has looked at [`Window::is_open`].
@@ -35,7 +49,7 @@ impl Window {
     }
 
     /// Applies what a PDU of the target says. It moves the window forward or not at all.
-    pub(crate) const fn update(&mut self, numbering: &Numbering) {
+    pub(crate) fn update(&mut self, numbering: &Numbering) {
         let Numbering { exp_cmd_sn, max_cmd_sn, .. } = *numbering;
         if max_cmd_sn.lt(exp_cmd_sn.sub(1)) {
             return;
@@ -45,7 +59,41 @@ impl Window {
         }
         if exp_cmd_sn.gt(self.acknowledged) && exp_cmd_sn.le(self.current) {
             self.acknowledged = exp_cmd_sn;
+            self.guards.retain(|guard| guard.follower.is_none_or(|follower| !follower.lt(exp_cmd_sn)));
         }
+    }
+
+    /// Takes the next CmdSN for a request on a connection.
+    pub(crate) fn take_on(&mut self, link: LinkId) -> Serial {
+        let taken = self.take();
+        for guard in self.guards.iter_mut().filter(|guard| guard.link == link && guard.follower.is_none()) {
+            guard.follower = Some(taken);
+        }
+        taken
+    }
+
+    /// A request was sent again under its number: the numbers stop 2^31 - 1 behind it until another one that follows on the same
+    /// connection is acknowledged.
+    pub(crate) fn retried(&mut self, cmd_sn: Serial, link: LinkId) {
+        let stop = cmd_sn.add(u32::MAX >> 1);
+        match self.guards.iter_mut().find(|guard| guard.link == link) {
+            // The nearer stop holds for both.
+            Some(guard) => {
+                let stop = if stop.lt(guard.stop) { stop } else { guard.stop };
+                *guard = Guard { link, stop, follower: None };
+            }
+            None => self.guards.push(Guard { link, stop, follower: None }),
+        }
+    }
+
+    /// A connection is gone, and what was on its way over it.
+    pub(crate) fn gone(&mut self, link: LinkId) {
+        self.guards.retain(|guard| guard.link != link);
+    }
+
+    /// Whether this is the number that the target waits for.
+    pub(crate) fn is_next(&self, cmd_sn: Serial) -> bool {
+        cmd_sn == self.acknowledged
     }
 
     /// Whether the target has acknowledged the request with this CmdSN.
@@ -54,7 +102,7 @@ impl Window {
     }
 
     /// How many more non-immediate requests the target takes now.
-    pub(crate) const fn room(&self) -> u32 {
+    pub(crate) fn room(&self) -> u32 {
         if self.is_open() { self.last.distance_from(self.current).saturating_add(1) } else { 0 }
     }
 }
