@@ -175,7 +175,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
         }
         self.armed = None;
         // A deadline passes where nothing has come for a while.
-        self.staging.shrink();
+        self.lanes.shrink();
         self.core.expire(self.clock.now());
         true
     }
