@@ -24,7 +24,7 @@ use crate::session::{Info, Session};
 use crate::tap::Tap;
 
 /// Events that a slow listener may fall behind.
-const EVENTS: usize = 256;
+const EVENTS: usize = 64;
 
 /// Sets up a session; made by [`Session::builder`].
 #[derive(Clone, Debug)]
@@ -163,7 +163,7 @@ impl Builder {
             Ended::Moved(redirect) => Err(ConnectError::Redirected(redirect)),
             Ended::In { logged_in, received } => {
                 let info = self.info(&login, &logged_in);
-                Ok(self.start(io, login, *logged_in, &received, info))
+                Ok(self.start(io, login, &logged_in, &received, info))
             }
         }
     }
@@ -190,7 +190,7 @@ impl Builder {
                     if !self.config.busy_poll.is_zero() {
                         io.read_at_once();
                     }
-                    return Ok(self.start(io, login, *logged_in, &received, info));
+                    return Ok(self.start(io, login, &logged_in, &received, info));
                 }
             }
         }
@@ -239,7 +239,7 @@ impl Builder {
         &self,
         io: Line<IO>,
         login: LoginConfig,
-        logged_in: LoggedIn,
+        logged_in: &LoggedIn,
         received: &[u8],
         info: Info,
     ) -> (Session, Connection<IO>)
@@ -256,9 +256,9 @@ impl Builder {
         let mailbox = Arc::new(Mailbox::default());
         let (events, _) = broadcast::channel(EVENTS);
         let (way, tap, portal) = (self.way.clone(), self.tap.clone(), info.portal.clone());
-        let dialer = Dialer::new(login, &logged_in, self.config.clone(), way, tap, portal).map(Arc::new);
+        let dialer = Dialer::new(login, logged_in, self.config.clone(), way, tap, portal).map(Arc::new);
         let session = Session::new(Arc::clone(&mailbox), events.downgrade(), info, timeouts.command, dialer.clone());
-        let connection = Connection::new(io, logged_in.start, patience, received, mailbox, events, dialer);
+        let connection = Connection::new(io, &logged_in.start, patience, received, mailbox, events, dialer);
         (session, connection.busy_poll(self.config.busy_poll))
     }
 }

@@ -1,13 +1,12 @@
 //! Error recovery level 2: commands that outlive their connection (sections 6.3.4, 7.2.2, 7.5 and 11.5).
 
-use std::time::Instant;
-
 use iscsi_initiator::core::{CommandError, ConnectionError, Event, Offer};
 use iscsi_initiator::{Builder, Config, Session};
 use iscsi_proto::pdu::{LogoutReason, Pdu, ScsiCommand, TaskFunction, TaskRequest, TaskResponse, TaskResult};
 use iscsi_proto::tags::Itt;
 use tokio::io::copy_bidirectional;
 use tokio::net::TcpListener;
+use tokio::time::Instant;
 
 use crate::mcs::{log_out, logout};
 use crate::support::peer::{Peer, TSIH, pattern};
@@ -60,7 +59,7 @@ async fn moved(world: &mut World, command: &ScsiCommand, result: TaskResult) {
 #[tokio::test(start_paused = true)]
 async fn r284_r285_a_lost_connection_is_logged_out_before_its_task_is_moved_by_an_immediate_request() {
     let (mut world, other, read, command) = with_a_command(|world| world.read(8), 20).await;
-    let lost_at = tokio::time::Instant::now();
+    let lost_at = Instant::now();
     drop(other);
     let request = logout(&mut world.peer).await;
     assert!(lost_at.elapsed() >= SECOND * 3, "{:?}", lost_at.elapsed());
@@ -156,7 +155,7 @@ async fn r262_r288_tasks_that_are_not_moved_in_time_are_lost_and_the_session_is_
         panic!()
     };
     let request = logout(&mut world.peer).await;
-    let from = tokio::time::Instant::now();
+    let from = Instant::now();
     log_out(&mut world.peer, request.itt, 7, 5).await;
     let moved = managed(&mut world.peer).await;
     assert!(from.elapsed() >= SECOND * 7 && from.elapsed() < SECOND * 8, "{:?}", from.elapsed());

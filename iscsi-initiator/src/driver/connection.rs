@@ -67,7 +67,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
     /// Takes over a connection that has just been logged in on; `received` came behind the login.
     pub(crate) fn new(
         io: Line<IO>,
-        start: Start,
+        start: &Start,
         patience: Patience,
         received: &[u8],
         mailbox: Arc<Mailbox>,
@@ -81,7 +81,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
         if dialer.is_some() {
             core.reconnects();
         }
-        let first = Lane::new(LinkId::FIRST, io, &start, received, &mut core, now);
+        let first = Lane::new(LinkId::FIRST, io, start, received, &mut core, now);
         Self {
             lanes: Lanes::new(first),
             core,
@@ -174,6 +174,8 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
             return false;
         }
         self.armed = None;
+        // A deadline passes where nothing has come for a while.
+        self.lanes.shrink();
         self.core.expire(self.clock.now());
         true
     }

@@ -140,6 +140,12 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Lanes<IO> {
         self.more.iter_mut().fold(first, |any, lane| lane.write(core, cx, clock) || any)
     }
 
+    /// Gives the room of busy times back.
+    pub(super) fn shrink(&mut self) {
+        self.first.iter_mut().for_each(|lane| lane.staging.shrink());
+        self.more.iter_mut().for_each(|lane| lane.staging.shrink());
+    }
+
     /// Closes the transports whose connections are over, as long as the session goes on.
     pub(super) fn sweep(&mut self, core: &Core) {
         if core.closed().is_none() {

@@ -176,6 +176,9 @@ impl Links {
 
     /// The connection for the next request: the open one with the least to write.
     pub(super) fn choose(&self) -> Option<LinkId> {
+        if let [only] = &self.0[..] {
+            return only.is_open().then_some(LinkId::FIRST);
+        }
         let open = self.iter().filter(|(_, link)| link.is_open());
         open.min_by_key(|(_, link)| link.queue.len()).map(|(id, _)| id)
     }

@@ -106,7 +106,7 @@ impl Core {
             }
             Kind::Text(_) => self.lose_silent(link, "a text request", after),
             Kind::Management { .. } | Kind::Reassign { .. } => {
-                self.lose_silent(link, "a task management request", after)
+                self.lose_silent(link, "a task management request", after);
             }
             Kind::Ping | Kind::Plug => self.lose_silent(link, "a ping", after),
             Kind::Logout(_) => self.lose_silent(link, "a logout", after),

@@ -285,8 +285,11 @@ impl Core {
     }
 
     fn accept(&mut self, request: Request, token: Option<Token>) -> Result<Slot, CommandError> {
-        let waits = matches!(request, Request::Scsi { .. } | Request::Text(_)) && self.cut_off().is_some();
-        let link = if waits { LinkId::FIRST } else { self.open_link()? };
+        let waits = matches!(request, Request::Scsi { .. } | Request::Text(_));
+        let link = match self.open_link() {
+            Err(_) if waits && self.cut_off().is_some() => LinkId::FIRST,
+            link => link?,
+        };
         self.accept_on(link, request, token)
     }
 

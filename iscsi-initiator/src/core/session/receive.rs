@@ -315,9 +315,10 @@ impl Core {
         {
             self.links[task.link].writers.retain(|writer| *writer != slot);
         }
-        match task.manager.and_then(|by| self.tasks.get_mut(by)).map(|by| &mut by.kind) {
-            Some(Kind::Management { aborts: of, .. } | Kind::Reassign { task: of }) => *of = None,
-            _ => {}
+        if let Some(Kind::Management { aborts: of, .. } | Kind::Reassign { task: of }) =
+            task.manager.and_then(|by| self.tasks.get_mut(by)).map(|by| &mut by.kind)
+        {
+            *of = None;
         }
         if let Kind::Scsi(scsi) = task.kind {
             if let Some(repair) = &scsi.repair {
@@ -440,7 +441,7 @@ impl Core {
         }
         match (leave, result) {
             (Leave::Session, LogoutResult::Closed) if self.at_their_wish => {
-                self.fail(&ConnectionError::LogoutRequested)
+                self.fail(&ConnectionError::LogoutRequested);
             }
             (Leave::Session, LogoutResult::Closed) => self.fail(&ConnectionError::LoggedOut),
             (Leave::Session, _) => self.fail(&error),
@@ -476,7 +477,9 @@ impl Core {
             AsyncEvent::SessionDrop { time2wait, time2retain } => {
                 let all: Vec<LinkId> = self.links.iter().map(|(id, _)| id).collect();
                 let error = ConnectionError::DroppedByTarget { time2wait, time2retain };
-                all.into_iter().for_each(|link| self.lose(link, &error));
+                for link in all {
+                    self.lose(link, &error);
+                }
             }
             AsyncEvent::Negotiate { .. } => self.negotiate_nothing(link),
             _ => {}
@@ -526,7 +529,9 @@ impl Core {
         let Some(task) = self.tasks.get_mut(slot) else { return Err(wrong) };
         if let Kind::Reassign { task } = task.kind {
             self.end(slot, Ok(Finished::Task(pdu.result)));
-            task.into_iter().for_each(|task| self.moved(task, link, outcome(pdu.result)));
+            if let Some(task) = task {
+                self.moved(task, link, outcome(pdu.result));
+            }
             return Ok(());
         }
         let Kind::Management { aborts, function } = task.kind else { return Err(wrong) };

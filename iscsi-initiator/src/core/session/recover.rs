@@ -230,8 +230,10 @@ impl Core {
                 _ => self.give_up(slot, &error),
             }
         }
-        let lost: Vec<LinkId> = self.links.iter().map(|(id, _)| id).collect();
-        lost.into_iter().for_each(|lost| self.close_when_moved(lost));
+        let all: Vec<LinkId> = self.links.iter().map(|(id, _)| id).collect();
+        for link in all {
+            self.close_when_moved(link);
+        }
     }
 
     fn give_up(&mut self, slot: Slot, error: &ConnectionError) {

@@ -25,7 +25,6 @@ pub(super) struct Net {
 }
 
 pub(super) const WAIT: Duration = Duration::from_secs(3);
-pub(super) const RETAIN: Duration = Duration::from_secs(20);
 
 fn negotiated(level: u8) -> Negotiated {
     Negotiated {
@@ -373,7 +372,7 @@ fn r291_below_level_2_a_lost_connection_is_logged_out_over_another_and_the_sessi
     net.lose(second);
     assert_eq!(net.events(), [lost_event(2)]);
     assert!(net.done().is_empty(), "until the logout, the target may still be executing what it has");
-    net.pass(WAIT - Duration::from_millis(1));
+    net.pass(Duration::from_millis(2_999));
     assert!(net.sent(first).is_empty(), "the target is left alone for Time2Wait");
     net.pass(Duration::from_millis(1));
     let logout = net.logout(first);
