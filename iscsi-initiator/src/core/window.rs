@@ -166,4 +166,61 @@ mod tests {
         window.update(&says(11, 20));
         assert!(window.is_acknowledged(Serial(10)));
     }
+
+    const LINK: LinkId = LinkId::FIRST;
+
+    /// Lets so many requests go out on a connection, all acknowledged but the last.
+    fn run(window: &mut Window, count: u32) {
+        window.current = window.current.add(count);
+        window.update(&says(window.current.0.wrapping_sub(1), window.current.0.wrapping_add(10)));
+    }
+
+    #[test]
+    fn r170_numbers_stop_before_an_old_copy_would_look_new() {
+        let mut window = window(5, 5, 100);
+        let retried = window.take_on(LINK);
+        window.take_on(LINK);
+        window.retried(retried, LINK);
+        assert!(window.is_open());
+        // Half the numbers are used up, and nothing that followed on the connection was acknowledged.
+        window.acknowledged = Serial(7);
+        window.current = retried.add((1 << 31) - 2);
+        window.last = window.current.add(10);
+        assert!(window.is_open());
+        window.take();
+        assert_eq!(window.current(), retried.add((1 << 31) - 1));
+        assert!(!window.is_open() && window.room() == 0);
+        window.gone(LINK);
+        assert!(window.is_open(), "no copy is on its way over a connection that is gone");
+    }
+
+    #[test]
+    fn r170_an_acknowledged_follower_lets_the_numbers_go_on() {
+        let mut window = window(5, 5, 100);
+        let retried = window.take_on(LINK);
+        window.take_on(LINK);
+        window.retried(retried, LINK);
+        let follower = window.take_on(LINK);
+        window.update(&says(follower.0, 100));
+        assert_eq!(window.guards.len(), 1, "it is not acknowledged itself");
+        window.update(&says(follower.0 + 1, 100));
+        assert!(window.guards.is_empty());
+        for _ in 0..4 {
+            run(&mut window, 1 << 29);
+            assert!(window.is_open());
+        }
+    }
+
+    #[test]
+    fn r170_the_nearest_stop_of_several_holds() {
+        let mut window = window(5, 5, 100);
+        let (first, second) = (window.take_on(LINK), window.take_on(LINK));
+        window.retried(second, LINK);
+        window.retried(first, LINK);
+        window.retried(second, LINK);
+        assert_eq!(window.guards.len(), 1);
+        window.current = first.add((1 << 31) - 1);
+        window.last = window.current;
+        assert!(!window.is_open());
+    }
 }

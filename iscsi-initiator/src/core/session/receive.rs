@@ -289,8 +289,8 @@ impl Core {
         }
         let sense = Bytes::copy_from_slice(split_sense(data)?.0);
         let stat_sn = pdu.numbering.stat_sn;
-        self.data_ends_at(link, slot, pdu.exp_data_sn, is_success(pdu.status, &sense))?;
         let held = Held { stat_sn, status: pdu.status, residual: pdu.residual, sense };
+        self.data_ends_at(link, slot, pdu.exp_data_sn, &held)?;
         self.settle(link, slot, held, pdu.snack_tag);
         Ok(())
     }

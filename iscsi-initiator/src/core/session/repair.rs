@@ -418,8 +418,8 @@ impl Core {
         self.ask_data(link, slot, data_sn, 1);
     }
 
-    /// The status says that more Data-In was sent than came.
-    pub(super) fn data_ends_at(&mut self, link: LinkId, slot: Slot, end: Serial, success: bool) -> Checked {
+    /// A status has come that says how much Data-In was sent. What is missing is asked for before the status is acknowledged.
+    pub(super) fn data_ends_at(&mut self, link: LinkId, slot: Slot, end: Serial, held: &Held) -> Checked {
         let recovers = self.links[link].recovery.is_some();
         let Some(scsi) = self.tasks.get_mut(slot).and_then(|task| task.scsi()) else { return Ok(()) };
         let (next, absurd) = (scsi.data_sn, end.0 as usize > scsi.last_data_sn());
@@ -431,8 +431,12 @@ impl Core {
         }
         let repair = scsi.repair();
         // The data of a command that failed is of no use.
-        if success && !repair.anew && !repair.refused {
+        if is_success(held.status, &held.sense) && !repair.anew && !repair.refused {
             repair.end = Some(end);
+            if let Some(recovery) = &mut self.links[link].recovery {
+                recovery.statuses.hold(held.stat_sn);
+            }
+            self.restate(link);
             self.ask_data(link, slot, next, end.distance_from(next));
         }
         Ok(())

@@ -4,6 +4,7 @@ mod links;
 mod management;
 mod numbering;
 mod reads;
+mod repair;
 mod reassign;
 mod writes;
 
