@@ -89,8 +89,7 @@ fn counters(stats: &Stats) -> Counters {
         r2t_pdus: pdus(Opcode::R2t),
         async_pdus: pdus(Opcode::AsyncMessage),
         rjt_pdus: pdus(Opcode::Reject),
-        // A digest that does not match ends the connection here, and with it the counts.
-        digest_err: 0,
+        digest_err: stats.digest_errors,
         timeout_err: stats.timeouts,
     }
 }
