@@ -4,6 +4,7 @@
 
 mod full;
 mod login;
+mod snack;
 #[cfg(test)]
 mod tests;
 
