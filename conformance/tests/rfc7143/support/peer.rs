@@ -154,7 +154,9 @@ impl Peer {
 
     /// Says a PDU that is lost on its way.
     pub(crate) fn lose(&mut self, pdu: impl Into<Pdu>, data: &[u8]) {
-        self.tell(pdu.into().encode(), data, &mut BytesMut::new());
+        if let Some(trace) = &mut self.trace {
+            trace.lost(&pdu.into().encode().with_data_len(data.len() as u32), data);
+        }
     }
 
     /// Says a PDU, the data of which is damaged on its way.

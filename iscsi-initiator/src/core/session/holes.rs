@@ -39,7 +39,8 @@ impl Hole {
     fn split(&self, index: u32, offset: usize, length: usize) -> Option<[Self; 2]> {
         let end = offset.checked_add(length)?;
         let before = Self { count: index, end: offset, ..*self };
-        let behind = Self { first: self.first.add(index + 1), count: self.count - index - 1, start: end, end: self.end };
+        let behind =
+            Self { first: self.first.add(index + 1), count: self.count - index - 1, start: end, end: self.end };
         (before.is_sound() && behind.is_sound()).then_some([before, behind])
     }
 

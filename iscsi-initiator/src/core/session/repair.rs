@@ -310,7 +310,11 @@ impl Core {
         let misplaced = PeerMisbehaved::DataOffset { expected: scsi.received as u32, received: pdu.offset };
         if let Some(repair) = &mut scsi.repair {
             if repair.holes.lack(pdu.data_sn) {
-                return if repair.holes.fits(pdu.data_sn, offset, length) { Ok(Place::Missing) } else { Err(misplaced) };
+                return if repair.holes.fits(pdu.data_sn, offset, length) {
+                    Ok(Place::Missing)
+                } else {
+                    Err(misplaced)
+                };
             }
             // What was on its way when all was asked for anew.
             if repair.anew && pdu.data_sn != expected {
@@ -368,7 +372,13 @@ impl Core {
     }
 
     /// The data of a Data-In PDU came damaged. It is asked for again, and a status in it comes with it.
-    pub(super) fn data_damaged(&mut self, link: LinkId, at: Option<(Slot, Place)>, pdu: &DataIn, length: usize) -> Checked {
+    pub(super) fn data_damaged(
+        &mut self,
+        link: LinkId,
+        at: Option<(Slot, Place)>,
+        pdu: &DataIn,
+        length: usize,
+    ) -> Checked {
         let stat_sn = pdu.numbering.stat_sn;
         let Some((slot, place)) = at.filter(|(slot, _)| self.tasks.find(pdu.itt) == Some(*slot)) else {
             // Of data that nobody waits for, the status counts.

@@ -75,6 +75,8 @@ pub(super) struct Task {
     pub(super) sent: u32,
     /// DataSN behind the last that was acknowledged.
     pub(super) acknowledged: u32,
+    /// R2TSNs that came.
+    r2ts: Vec<Serial>,
     /// SNACK Tags that were used.
     pub(super) tags: Vec<u32>,
 }
@@ -366,12 +368,31 @@ impl Full {
     }
 
     fn grant(&mut self, r2t: &R2t) {
-        let burst = self.limits.burst;
+        let Limits { burst, recovery, .. } = self.limits;
+        self.sent_r2t(r2t);
         let Some(task) = self.tasks.get_mut(&r2t.itt.0) else { return };
-        task.sent = task.sent.max(r2t.r2t_sn.0.wrapping_add(1));
+        // With recovery a number that comes again is a copy.
+        if recovery != 0 && task.r2ts.contains(&r2t.r2t_sn) {
+            return;
+        }
+        task.r2ts.push(r2t.r2t_sn);
         let (offset, left) = (r2t.offset as usize, r2t.length as usize);
         if r2t.lun == task.lun && left <= burst && offset + left <= task.length {
             task.grants.push_back(Grant { ttt: r2t.ttt, lun: r2t.lun, offset, left, data_sn: Serial(0) });
+        }
+    }
+
+    fn sent_r2t(&mut self, r2t: &R2t) {
+        if let Some(task) = self.tasks.get_mut(&r2t.itt.0) {
+            task.sent = task.sent.max(r2t.r2t_sn.0.wrapping_add(1));
+        }
+    }
+
+    /// The peer says this, and it does not arrive.
+    pub(super) fn lost(&mut self, pdu: &Pdu, data: &[u8]) {
+        match pdu {
+            Pdu::R2t(r2t) => self.sent_r2t(r2t),
+            pdu => self.said(pdu, data),
         }
     }
 
@@ -420,6 +441,7 @@ fn task(opcode: Opcode, cmd_sn: Serial, lun: Lun) -> Task {
         header: None,
         sent: 0,
         acknowledged: 0,
+        r2ts: Vec::new(),
         tags: Vec::new(),
     }
 }

@@ -96,6 +96,13 @@ impl Trace {
         Ok(())
     }
 
+    /// The peer says this, and it is lost on its way.
+    pub(crate) fn lost(&mut self, header: &Header, data: &[u8]) {
+        if let (Phase::Full(full), Ok(pdu)) = (&mut self.phase, Pdu::parse(header)) {
+            full.lost(&pdu, data);
+        }
+    }
+
     /// The peer says this.
     pub(crate) fn said(&mut self, header: &Header, data: &[u8]) {
         let Ok(pdu) = Pdu::parse(header) else { return };

@@ -28,7 +28,10 @@ impl Full {
         let (begin, sent, acknowledged) = (snack.begin.0, task.sent, task.acknowledged);
         rule!(begin >= acknowledged, "{snack:?} asks for what was acknowledged, up to {acknowledged}");
         let end = begin.checked_add(snack.length);
-        rule!(begin < sent && end.is_some_and(|end| end <= sent), "{snack:?} asks for what was never sent; {sent} were");
+        rule!(
+            begin < sent && end.is_some_and(|end| end <= sent),
+            "{snack:?} asks for what was never sent; {sent} were"
+        );
         Ok(())
     }
 

@@ -3,9 +3,8 @@
 use iscsi_proto::isid::Isid;
 use iscsi_proto::keys::text;
 use iscsi_proto::pdu::{
-    DataIn,
-    DataOut, Header, LoginRequest, LoginResponse, LoginStatus, LogoutReason, LogoutRequest, NopIn, NopOut, Numbering,
-    Pdu, R2t, Residual, ScsiCommand, ScsiResponse, ServiceResponse, Snack, SnackType, Stage, TaskAttribute,
+    DataIn, DataOut, Header, LoginRequest, LoginResponse, LoginStatus, LogoutReason, LogoutRequest, NopIn, NopOut,
+    Numbering, Pdu, R2t, Residual, ScsiCommand, ScsiResponse, ServiceResponse, Snack, SnackType, Stage, TaskAttribute,
     TaskFunction, TaskRequest, TextRequest, TextResponse,
 };
 use iscsi_proto::scsi::{Lun, Status};
@@ -404,7 +403,8 @@ fn requests_for_what_was_lost_pass() {
     ] {
         heard(&mut trace, good, &[]).unwrap();
     }
-    let again = ScsiCommand { exp_stat_sn: Serial(103), ..ScsiCommand { read: true, write: false, ..write(1, 10, 300) } };
+    let again =
+        ScsiCommand { exp_stat_sn: Serial(103), ..ScsiCommand { read: true, write: false, ..write(1, 10, 300) } };
     heard(&mut trace, again, &[]).unwrap();
 }
 

@@ -4,8 +4,8 @@ mod links;
 mod management;
 mod numbering;
 mod reads;
-mod repair;
 mod reassign;
+mod repair;
 mod writes;
 
 use std::io::IoSlice;

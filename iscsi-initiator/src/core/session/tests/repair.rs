@@ -326,7 +326,10 @@ fn r281_a_target_that_has_failed_the_command_says_why() {
     let sense = Sense::new(SenseKey::AbortedCommand, 0x11, 0x13).to_fixed();
     world.say(response, &iscsi_proto::pdu::sense_segment(&sense));
     let response = world.ended(1);
-    assert_eq!((response.status, response.sense.as_ref(), response.data.len()), (Status::CHECK_CONDITION, &sense[..], 0));
+    assert_eq!(
+        (response.status, response.sense.as_ref(), response.data.len()),
+        (Status::CHECK_CONDITION, &sense[..], 0)
+    );
     world.assert_clean();
 }
 
@@ -391,7 +394,8 @@ fn what_never_comes_is_asked_for_a_few_times_and_then_the_connection_ends() {
         for _ in 1..3 {
             world.pass(AFTER);
             let again: Vec<Pdu> = world.sent().into_iter().map(|(pdu, _)| pdu).collect();
-            let same = |pdu: &Pdu| matches!(pdu, Pdu::Snack(snack) if (snack.kind, snack.itt) == (first.kind, first.itt));
+            let same =
+                |pdu: &Pdu| matches!(pdu, Pdu::Snack(snack) if (snack.kind, snack.itt) == (first.kind, first.itt));
             assert_eq!(again.iter().filter(|pdu| same(pdu)).count(), 1, "{again:?}");
             // The ping that looks after the command is answered, and shows nothing new.
             for pdu in again {
@@ -578,7 +582,10 @@ fn a_command_that_is_lost_every_time_is_aborted_in_the_end() {
     assert_eq!((copies, abort.referenced, abort.ref_cmd_sn), (3, command.itt, command.cmd_sn));
     world.exp_cmd_sn = Serial(8);
     let numbering = world.status();
-    world.say(TaskResponse { result: TaskResult::FunctionComplete, information: [0; 3], itt: abort.itt, numbering }, &[]);
+    world.say(
+        TaskResponse { result: TaskResult::FunctionComplete, information: [0; 3], itt: abort.itt, numbering },
+        &[],
+    );
     assert!(matches!(world.completion(1), Err(CommandError::TimedOut { sent: true, .. })));
 }
 
@@ -669,7 +676,10 @@ fn an_aborted_command_keeps_no_status_back() {
     let sent = world.sent();
     let Pdu::TaskRequest(reset) = &sent.last().unwrap().0 else { panic!("{sent:?}") };
     let numbering = world.status();
-    world.say(TaskResponse { result: TaskResult::FunctionComplete, information: [0; 3], itt: reset.itt, numbering }, &[]);
+    world.say(
+        TaskResponse { result: TaskResult::FunctionComplete, information: [0; 3], itt: reset.itt, numbering },
+        &[],
+    );
     assert!(world.done().iter().any(|(token, done)| *token == 1 && matches!(done, Err(CommandError::Aborted))));
     world.core.cancel(999);
     world.done();
