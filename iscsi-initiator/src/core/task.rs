@@ -94,6 +94,8 @@ pub(crate) struct Scsi {
     pub(crate) bursts: VecDeque<Burst>,
     /// Whether the task was moved to another connection, and no R2T has come since.
     pub(crate) resumed: bool,
+    /// Whether the target was asked to go on with it over another connection.
+    pub(crate) moved: bool,
 }
 
 impl Scsi {

@@ -438,6 +438,7 @@ fn scsi(command: super::Command) -> Result<Scsi, CommandError> {
         r2t_sn: Serial(0),
         bursts: VecDeque::new(),
         resumed: false,
+        moved: false,
     };
     match data {
         Data::None => {}
