@@ -97,6 +97,8 @@ pub(crate) struct Scsi {
     pub(crate) resumed: bool,
     /// What is missing of what the target sent, if anything was.
     pub(crate) repair: Option<Box<Repair>>,
+    /// Whether the target was asked to go on with it over another connection.
+    pub(crate) moved: bool,
 }
 
 impl Scsi {

@@ -172,12 +172,17 @@ impl Core {
         let ending = result == TaskResult::TaskDoesNotExist && ending;
         let Some(task) = self.tasks.get_mut(slot) else { return };
         let after = task.timeout;
+        let moved = task.scsi().is_some_and(|scsi| scsi.moved);
         if ending {
             // The answer to the other function ends it, or that function's deadline the connection.
             (task.progress, task.manager) = (now, None);
         } else if result == TaskResult::FunctionComplete {
             self.remember(self.tasks.itt(slot));
             self.end(slot, Err(CommandError::TimedOut { after, sent: true }));
+        } else if moved && result == TaskResult::TaskDoesNotExist {
+            // The target did not take it along when its connection was lost.
+            self.remember(self.tasks.itt(slot));
+            self.end(slot, Err(CommandError::NotReassigned { result }));
         } else {
             self.lose(link, &ConnectionError::NotAborted { after, result });
         }

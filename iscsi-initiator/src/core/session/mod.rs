@@ -449,6 +449,7 @@ fn scsi(command: super::Command) -> Result<Scsi, CommandError> {
         bursts: VecDeque::new(),
         resumed: false,
         repair: None,
+        moved: false,
     };
     match data {
         Data::None => {}

@@ -404,6 +404,9 @@ impl Core {
         let now = self.now;
         let Some(task) = self.tasks.get_mut(slot) else { return };
         let lost = std::mem::replace(&mut task.link, link);
+        if let Some(scsi) = task.scsi() {
+            scsi.moved = true;
+        }
         (task.progress, task.manager) = (now, None);
         if let Err(error) = completion {
             self.end(slot, Err(error));
@@ -425,9 +428,12 @@ fn seconds(count: u16) -> Duration {
 }
 
 /// What becomes of a task by the target's answer to the request to go on with it.
+///
+/// LIO says "function rejected" when it does go on, and "complete" when it knows no such task. For commands "rejected" has
+/// no other meaning (section 11.5.1), so both are waited for; if nothing comes, the abort that follows makes that clear.
 pub(super) fn outcome(result: TaskResult) -> Result<(), CommandError> {
     match result {
-        TaskResult::FunctionComplete | TaskResult::FunctionSucceeded => Ok(()),
+        TaskResult::FunctionComplete | TaskResult::FunctionSucceeded | TaskResult::FunctionRejected => Ok(()),
         result => Err(CommandError::NotReassigned { result }),
     }
 }

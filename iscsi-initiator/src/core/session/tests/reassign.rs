@@ -288,7 +288,6 @@ fn r284_a_task_that_the_target_does_not_go_on_with_ends_with_an_error_that_says_
         TaskResult::TaskStillAllegiant,
         TaskResult::ReassignmentNotSupported,
         TaskResult::FunctionNotSupported,
-        TaskResult::FunctionRejected,
     ] {
         let mut net = Net::new(2, 2);
         let [first, second] = net.links()[..] else { panic!() };
@@ -304,6 +303,37 @@ fn r284_a_task_that_the_target_does_not_go_on_with_ends_with_an_error_that_says_
         assert!(!error.is_known_not_executed());
         net.good(first, kept[0].itt);
         net.is_good(1);
+        net.assert_clean();
+    }
+}
+
+/// As LIO does, which goes on with a task and says that it does not, and the other way round.
+#[test]
+fn a_move_that_is_called_rejected_or_done_may_be_the_other() {
+    for result in [TaskResult::FunctionRejected, TaskResult::FunctionComplete] {
+        let mut net = Net::new(2, 2);
+        let [first, second] = net.links()[..] else { panic!() };
+        net.read(1, 4);
+        let read = Command::read(Cdb::read(0, 1), BytesMut::zeroed(4));
+        net.submit(2, Command { timeout: Some(PATIENCE.command), ..read });
+        let itts = [net.commands(first).remove(0).itt, net.commands(second).remove(0).itt];
+        net.exp_cmd_sn = Serial(9);
+        net.good(first, itts[0]);
+        net.is_good(1);
+        let moves = net.recover_over(second, first);
+        net.task_response(first, moves[0].itt, result);
+        if result == TaskResult::FunctionRejected {
+            net.data_in(first, itts[1], 0, 0, b"data");
+            net.good(first, itts[1]);
+            net.is_good(2);
+        } else {
+            net.pass(PATIENCE.command);
+            let aborts = net.managed(first);
+            assert_eq!((aborts.len(), aborts[0].referenced), (1, itts[1]));
+            net.task_response(first, aborts[0].itt, TaskResult::TaskDoesNotExist);
+            let error = net.completion(2);
+            assert!(matches!(error, Err(CommandError::NotReassigned { .. })), "{error:?}");
+        }
         net.assert_clean();
     }
 }
