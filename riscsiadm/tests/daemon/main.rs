@@ -172,6 +172,13 @@ fn place(target: &Target) -> String {
     format!("{},{}", target.addr.ip(), target.addr.port())
 }
 
+/// One of the counters of one session.
+#[track_caller]
+fn counter(stats: &str, name: &str) -> u64 {
+    let line = stats.lines().find_map(|line| line.strip_prefix(&format!("\t{name}: ")));
+    line.unwrap_or_else(|| panic!("no {name} in {stats}")).parse().unwrap()
+}
+
 /// The line about a login that worked.
 fn logged_in(target: &Target) -> String {
     format!("Login to [iface: default, target: {NAME}, portal: {}] successful.\n", place(target))

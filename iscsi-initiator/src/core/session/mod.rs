@@ -154,6 +154,11 @@ impl Core {
         }
     }
 
+    /// Adds what was counted before the full feature phase: the login.
+    pub fn add_stats(&mut self, before: &Stats) {
+        self.stats += before;
+    }
+
     /// Takes a request. Its completion comes out of [`Core::take_done`] once, under `token`.
     pub fn submit(&mut self, request: Request, token: Token, now: Time) {
         self.now = now;
@@ -221,6 +226,7 @@ impl Core {
             return;
         }
         self.state = State::Closed(error.clone());
+        self.stats.digest_errors += u64::from(matches!(error, ConnectionError::Damaged(_)));
         self.landing = None;
         self.waiting.clear();
         self.texts.clear();
