@@ -110,7 +110,7 @@ impl Report<'_> {
             .map(|(from, count)| {
                 let bar = "#".repeat((count * BAR).div_ceil(most) as usize);
                 let share = *count as f64 * 100.0 / self.done().max(1) as f64;
-                format!("  < {:>8} {share:>6.2} %  {bar}", time(from * 2))
+                format!("  < {:>8} {share:>6.2} %  {bar}", time(from * 2)).trim_end().to_owned()
             })
             .collect()
     }
