@@ -10,10 +10,10 @@ use tokio::net::TcpStream;
 use tokio::sync::broadcast;
 
 use crate::config::{Config, Initiator};
+use crate::core::Stats;
 use crate::core::login::{LoggedIn, LoginConfig, Purpose};
 use crate::core::secret::Auth;
 use crate::core::session::Patience;
-use crate::core::Stats;
 use crate::driver::Connection;
 use crate::driver::connect::{Way, connect};
 use crate::driver::line::Line;

@@ -9,9 +9,9 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
 
 use crate::config::Timeouts;
-use crate::core::{PeerMisbehaved, Stats};
 use crate::core::chap::Nonce;
 use crate::core::login::{LoggedIn, Login, LoginConfig, LoginError, Redirect, Request, Step};
+use crate::core::{PeerMisbehaved, Stats};
 use crate::error::{ConnectError, Phase};
 
 /// How many times the patience for one answer the whole login may take.

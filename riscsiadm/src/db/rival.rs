@@ -98,7 +98,10 @@ fn make(dir: &Path) -> Result<bool, DbError> {
     let metadata = fs::symlink_metadata(dir).map_err(DbError::io("open", dir))?;
     let own = metadata.is_dir() && metadata.uid() == rustix::process::geteuid().as_raw();
     if !own {
-        tracing::warn!("{} is not a directory of this user: iscsiadm is not kept away by its lock there", dir.display());
+        tracing::warn!(
+            "{} is not a directory of this user: iscsiadm is not kept away by its lock there",
+            dir.display()
+        );
     }
     Ok(own)
 }

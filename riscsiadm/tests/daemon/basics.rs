@@ -29,7 +29,7 @@ fn a_login_starts_the_daemon_and_a_session_outlives_the_call() {
     target.login();
     let mode = |name: &str| fs::metadata(tool.path(name)).unwrap().permissions().mode() & 0o777;
     assert_eq!((mode("run"), mode("run/riscsid.sock"), mode("run/riscsid.log")), (0o700, 0o600, 0o600));
-    assert_eq!(mode("db/riscsid.state.json"), 0o600);
+    assert_eq!(fs::metadata(tool.state()).unwrap().permissions().mode() & 0o777, 0o600);
     let out = tool.ok(&format!("-m node -T {NAME} -u"));
     let title = title(1, &target);
     assert_eq!(out, format!("Logging out of session {title}\nLogout of {title} successful.\n"));

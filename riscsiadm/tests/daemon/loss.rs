@@ -121,6 +121,34 @@ fn what_a_killed_daemon_held_is_set_up_again() {
 }
 
 #[test]
+fn two_daemons_that_share_records_take_up_their_own_sessions() {
+    let target = Target::start(&[0]);
+    let tools = [Tool::with(&target)];
+    let tools = [&tools[0], &tools[0].beside()];
+    for tool in tools {
+        assert_eq!(tool.login(), (logged_in(&target), String::new(), 0));
+    }
+    let isids = [target.login(), target.login()];
+    assert_ne!(isids[0], isids[1]);
+    for tool in tools {
+        tool.kill(Signal::KILL);
+        tool.until(|| tool.pid().is_none());
+        assert_eq!(target.event(), Event::Gone);
+    }
+    let mut daemons = Vec::new();
+    for (tool, isid) in tools.iter().zip(isids) {
+        daemons.push(tool.daemon());
+        assert_eq!(target.login(), isid);
+        tool.until_tree(&["SID: 1\n\t\tiSCSI Connection State: LOGGED IN"]);
+        assert_eq!(tool.ok("-m session").lines().count(), 1);
+    }
+    for (tool, mut daemon) in tools.iter().zip(daemons) {
+        tool.kill(Signal::KILL);
+        daemon.wait().unwrap();
+    }
+}
+
+#[test]
 fn a_daemon_that_is_terminated_logs_out_and_the_next_one_logs_in_again() {
     let target = Target::start(&[0]);
     let tool = Tool::with(&target);
