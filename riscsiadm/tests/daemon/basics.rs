@@ -11,7 +11,7 @@ fn without_a_daemon_there_are_no_sessions_and_looking_starts_none() {
     let tool = Tool::new();
     tool.fails("-m session", 21, &["No active sessions."]);
     tool.fails("-m session -P 3", 21, &["No active sessions."]);
-    tool.fails("-m session -u", 21, &["No active sessions."]);
+    tool.fails("-m session -u", 21, &["No matching sessions found"]);
     tool.fails("-m session -s", 21, &["No session found."]);
     tool.fails("-m node -R", 21, &["No session found."]);
     tool.fails("-m node -u", 21, &["No matching sessions found"]);
