@@ -48,7 +48,7 @@ pub(super) fn pages(input: &[u8]) {
     for ten in [false, true] {
         // What is too long for its length cannot be sent.
         if ModeData::parse(input, ten).is_ok_and(|data| data.encode(ten).is_ok()) {
-            settles(input, |bytes| ModeData::parse(bytes, ten), |data| data.encode(ten).expect("it was just encoded"));
+            settles(input, |bytes| ModeData::parse(bytes, ten), |data| data.encode(ten).unwrap_or_default());
         }
         if let Ok(data) = ModeData::parse_select(input, ten) {
             let _ = (data.caching(), data.control(), data.encode_select(ten));

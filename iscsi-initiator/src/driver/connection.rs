@@ -16,7 +16,7 @@ use super::line::Line;
 use super::mailbox::{Mailbox, Message};
 use super::staging::Staging;
 use crate::core::command::{Completion, Request, Token};
-use crate::core::session::{Core, Patience, Start};
+use crate::core::session::{Core, LinkId, Patience, Start};
 use crate::core::{ConnectionError, Event, Stats, Time};
 
 /// What is left of a data segment goes straight into its buffer if it is at least this long.
@@ -76,7 +76,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
         let mut core = Core::new(start, patience, clock.now());
         core.add_stats(stats);
         let mut staging = Staging::new(received);
-        let used = core.receive(staging.bytes(), clock.now());
+        let used = core.receive(LinkId::FIRST, staging.bytes(), clock.now());
         staging.consume(used);
         Self {
             io,
@@ -99,27 +99,27 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
     fn read(&mut self, cx: &mut Context<'_>, now: Time) -> bool {
         let mut count = 0;
         while count < READ_BUDGET && self.core.closed().is_none() {
-            let result = if let Some(landing) = self.core.landing(DIRECT) {
+            let result = if let Some(landing) = self.core.landing(LinkId::FIRST, DIRECT) {
                 let mut room = ReadBuf::new(landing);
                 let poll = Pin::new(&mut self.io).poll_read(cx, &mut room);
                 let filled = room.filled().len();
                 poll.map_ok(|()| {
-                    self.core.landed(filled, now);
+                    self.core.landed(LinkId::FIRST, filled, now);
                     filled
                 })
             } else {
                 let poll = self.staging.poll_fill(&mut self.io, cx, self.staging_limit);
                 poll.map_ok(|filled| {
-                    let used = self.core.receive(self.staging.bytes(), now);
+                    let used = self.core.receive(LinkId::FIRST, self.staging.bytes(), now);
                     self.staging.consume(used);
                     filled
                 })
             };
             match result {
                 Poll::Pending => break,
-                Poll::Ready(Ok(0)) => self.core.fail(&ConnectionError::ClosedByTarget),
+                Poll::Ready(Ok(0)) => self.core.lost(LinkId::FIRST, &ConnectionError::ClosedByTarget),
                 Poll::Ready(Ok(filled)) => count += filled,
-                Poll::Ready(Err(error)) => self.core.fail(&error.into()),
+                Poll::Ready(Err(error)) => self.core.lost(LinkId::FIRST, &error.into()),
             }
         }
         count != 0
@@ -138,14 +138,14 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
     /// Writes what is queued until the transport takes no more. Says whether it took anything.
     fn write(&mut self, cx: &mut Context<'_>) -> bool {
         let mut any = false;
-        while self.core.has_outgoing() {
+        while self.core.has_outgoing(LinkId::FIRST) {
             let mut slices = [IoSlice::new(&[]); SLICES];
-            let filled = self.core.outgoing(&mut slices);
+            let filled = self.core.outgoing(LinkId::FIRST, &mut slices);
             let slices = slices.get(..filled).unwrap_or_default();
             match Pin::new(&mut self.io).poll_write_vectored(cx, slices) {
                 Poll::Pending => break,
                 Poll::Ready(Ok(0)) => return self.lose(cx, &ConnectionError::ClosedByTarget),
-                Poll::Ready(Ok(count)) => self.core.sent(count, self.clock.now()),
+                Poll::Ready(Ok(count)) => self.core.sent(LinkId::FIRST, count, self.clock.now()),
                 Poll::Ready(Err(error)) => return self.lose(cx, &error.into()),
             }
             (any, self.unflushed) = (true, true);
@@ -165,7 +165,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
         // What has come until now counts: answers, and perhaps a better reason than "closed".
         let now = self.clock.now();
         let _ = (0..TURNS).all(|_| self.read(cx, now));
-        self.core.fail(error);
+        self.core.lost(LinkId::FIRST, error);
         false
     }
 

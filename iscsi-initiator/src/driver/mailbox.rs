@@ -303,7 +303,8 @@ mod tests {
     fn a_closed_mailbox_refuses() {
         let world = World::new();
         let kept = world.mailbox.submit(Request::Ping);
-        let last = Stats { timeouts: 7, ..Stats::default() };
+        let mut last = Stats::default();
+        last.timeouts = 7;
         assert_eq!(world.mailbox.close(&ConnectionError::ClosedByTarget, last.clone()).len(), 1);
         let mut pending = world.mailbox.submit(Request::Ping);
         assert!(matches!(
