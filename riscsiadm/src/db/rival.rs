@@ -108,7 +108,7 @@ fn make(dir: &Path) -> Result<bool, DbError> {
 
 /// Opens our file, and nothing that a link leads to.
 fn open(path: &Path) -> io::Result<File> {
-    let flags = OFlags::NOFOLLOW.bits() as i32;
+    let flags = OFlags::NOFOLLOW.bits().cast_signed();
     File::options().create(true).truncate(false).write(true).mode(0o600).custom_flags(flags).open(path)
 }
 
