@@ -189,6 +189,9 @@ impl Builder {
                         local: io.get_ref().local_addr().ok(),
                         ..self.info(&login, &logged_in)
                     };
+                    if !self.config.busy_poll.is_zero() {
+                        io.read_at_once();
+                    }
                     return Ok(self.start(io, *logged_in, &received, info, &stats));
                 }
             }
@@ -255,6 +258,7 @@ impl Builder {
         let mailbox = Arc::new(Mailbox::default());
         let (events, _) = broadcast::channel(EVENTS);
         let session = Session::new(Arc::clone(&mailbox), events.downgrade(), info, timeouts.command);
-        (session, Connection::new(io, logged_in.start, patience, (received, stats), mailbox, events))
+        let connection = Connection::new(io, logged_in.start, patience, (received, stats), mailbox, events);
+        (session, connection.busy_poll(self.config.busy_poll))
     }
 }

@@ -78,6 +78,16 @@ pub(crate) struct Scsi {
     pub(crate) bursts: VecDeque<Burst>,
 }
 
+impl Scsi {
+    /// Lets go of all memory that the command had.
+    pub(crate) fn release(&mut self) {
+        self.extended_cdb = Bytes::new();
+        self.buffer = BytesMut::new();
+        self.payload = Payload::default();
+        self.bursts = VecDeque::new();
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Direction {
     None,

@@ -5,6 +5,7 @@ use std::io::IoSlice;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use iscsi_proto::framer::FrameLimits;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -54,6 +55,10 @@ pub struct Connection<IO> {
     sleep: Pin<Box<Sleep>>,
     /// When `sleep` ends; `None` if it is not to be waited for.
     armed: Option<Time>,
+    /// For how long it goes on looking before it sleeps.
+    busy_poll: Duration,
+    /// When it was last busy.
+    busy: Time,
     /// Whether the transport may still hold bytes that were written.
     unflushed: bool,
     inbox: Vec<Message>,
@@ -88,11 +93,26 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
             clock,
             sleep: Box::pin(sleep_until(clock.at(Time::ZERO))),
             armed: None,
+            busy_poll: Duration::ZERO,
+            busy: Time::ZERO,
             unflushed: false,
             inbox: Vec::new(),
             done: Vec::new(),
             wakers: Vec::new(),
         }
+    }
+
+    /// Has it go on looking for answers for so long before it sleeps.
+    pub(crate) fn busy_poll(mut self, time: Duration) -> Self {
+        self.busy_poll = time;
+        self
+    }
+
+    /// Whether it looks again at once, after other tasks, instead of sleeping.
+    fn stays_awake(&self) -> bool {
+        !self.busy_poll.is_zero()
+            && self.core.is_waiting()
+            && self.clock.now() < self.busy.saturating_add(self.busy_poll)
     }
 
     /// Reads what has come, up to the budget. Says whether there was anything.
@@ -247,7 +267,13 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Future for Connection<IO> {
                 });
             }
             if !busy {
+                if this.stays_awake() {
+                    cx.waker().wake_by_ref();
+                }
                 return Poll::Pending;
+            }
+            if !this.busy_poll.is_zero() {
+                this.busy = this.clock.now();
             }
         }
         // However busy it is, time passes.

@@ -90,6 +90,9 @@ pub struct Core {
     at_their_wish: bool,
     /// Who else wants to know how the logout under way ends.
     leaving: Vec<Token>,
+    /// Boxes of commands that have ended, for those to come.
+    #[expect(clippy::vec_box, reason = "the boxes are what is kept")]
+    spare: Vec<Box<Scsi>>,
     done: Vec<(Token, Completion)>,
     events: VecDeque<Event>,
     stats: Stats,
@@ -99,6 +102,8 @@ pub struct Core {
 
 /// Events that are kept for an owner that does not take them; the oldest go first.
 const MAX_EVENTS: usize = 256;
+/// Boxes that are kept.
+const MAX_SPARE: usize = 512;
 
 impl Core {
     /// The state after login, at time `now`.
@@ -117,6 +122,7 @@ impl Core {
             texts: VecDeque::new(),
             at_their_wish: false,
             leaving: Vec::new(),
+            spare: Vec::new(),
             done: Vec::new(),
             events: VecDeque::new(),
             stats: Stats::default(),
@@ -250,6 +256,11 @@ impl Core {
         }
     }
 
+    /// Whether there is any task that has not ended.
+    pub const fn is_waiting(&self) -> bool {
+        self.tasks.len() != 0
+    }
+
     /// Takes the completions since the last call.
     pub fn take_done(&mut self, into: &mut Vec<(Token, Completion)>) {
         into.append(&mut self.done);
@@ -278,7 +289,7 @@ impl Core {
         let (kind, lun, timeout) = match request {
             Request::Scsi { lun, command } => {
                 let timeout = command.timeout.unwrap_or(self.patience.command);
-                (Kind::Scsi(Box::new(scsi(command)?)), lun, timeout)
+                (Kind::Scsi(self.boxed(scsi(command)?)), lun, timeout)
             }
             Request::Text(request) => {
                 let text = Text { request, answer: Vec::new() };
@@ -293,6 +304,25 @@ impl Core {
             Request::Stats => return Err(CommandError::Invalid("counts are no task")),
         };
         self.start(Task { token, link, ..Task::new(kind, lun, self.now, timeout) })
+    }
+
+    /// The box of a command that has ended, or a new one.
+    fn boxed(&mut self, scsi: Scsi) -> Box<Scsi> {
+        match self.spare.pop() {
+            Some(mut spare) => {
+                *spare = scsi;
+                spare
+            }
+            None => Box::new(scsi),
+        }
+    }
+
+    /// Keeps the box of a command that has ended, without what was in it.
+    fn keep_box(&mut self, mut scsi: Box<Scsi>) {
+        if self.spare.len() < MAX_SPARE {
+            scsi.release();
+            self.spare.push(scsi);
+        }
     }
 
     /// Puts a task into the table and on its way.

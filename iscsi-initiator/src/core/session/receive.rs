@@ -322,6 +322,9 @@ impl Core {
         {
             *aborts = None;
         }
+        if let Kind::Scsi(scsi) = task.kind {
+            self.keep_box(scsi);
+        }
         self.finish(task.token, completion);
     }
 
