@@ -24,7 +24,7 @@ use crate::session::{Info, Session};
 use crate::tap::Tap;
 
 /// Events that a slow listener may fall behind.
-const EVENTS: usize = 256;
+const EVENTS: usize = 64;
 
 /// Sets up a session; made by [`Session::builder`].
 #[derive(Clone, Debug)]

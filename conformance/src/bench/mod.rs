@@ -6,6 +6,7 @@
 pub mod contender;
 pub mod cost;
 pub mod counts;
+pub mod crowd;
 pub mod facts;
 pub mod goals;
 pub mod grid;

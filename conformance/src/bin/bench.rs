@@ -13,13 +13,15 @@ use clap::{Parser, Subcommand, ValueEnum};
 use conformance::bench::contender::Programs;
 use conformance::bench::cost::processor_seconds;
 use conformance::bench::counts::{Baseline, Verdict, count, verdict};
+use conformance::bench::crowd::{self, Crowd};
 use conformance::bench::facts::facts;
 use conformance::bench::goals::goals;
-use conformance::bench::grid::points;
+use conformance::bench::grid::{Op, Point, points};
 use conformance::bench::page::{Source, goal_table, line, page};
 use conformance::bench::plot::picture;
 use conformance::bench::raw::{self, Sizes};
 use conformance::bench::rounds::{Outcome, measure};
+use conformance::bench::target::Target;
 use conformance::bench::work::Work;
 use conformance::lab::tool;
 use tempfile::TempDir;
@@ -57,6 +59,12 @@ enum Part {
         #[arg(long)]
         write: bool,
     },
+    /// Log in many times at once, and measure what memory sessions hold
+    Crowd {
+        /// How many sessions
+        #[arg(default_value_t = 1000)]
+        sessions: u32,
+    },
     /// Do a piece of work: what is counted
     #[command(hide = true)]
     Work { work: Work, times: u32 },
@@ -84,6 +92,7 @@ fn main() -> ExitCode {
 fn run(args: &Args) -> Result<(), Box<dyn Error>> {
     match &args.part {
         Some(Part::Count { write }) => count_all(*write),
+        Some(Part::Crowd { sessions }) => crowd(*sessions),
         Some(Part::Work { work, times }) => {
             std::hint::black_box(work.run(*times));
             Ok(())
@@ -139,6 +148,17 @@ fn count_all(write: bool) -> Result<(), Box<dyn Error>> {
     } else if !grown.is_empty() {
         return Err(format!("these take over 3 % more instructions than before: {}", grown.join(", ")).into());
     }
+    Ok(())
+}
+
+fn crowd(sessions: u32) -> Result<(), Box<dyn Error>> {
+    let program = std::env::current_exe()?.with_file_name("iscsi-target");
+    let target = Target::for_point(&Point::new(Op::Read, 4096, 128), &program)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let Crowd { seconds, kib_each, mib_busy, .. } = runtime.block_on(crowd::measure(&target, sessions))?;
+    println!("{sessions} logins at once: {seconds:.2} s");
+    println!("memory of an idle session: {kib_each:.1} KiB");
+    println!("memory of a session with 128 reads of 4 KiB under way: {mib_busy:.2} MiB");
     Ok(())
 }
 

@@ -200,6 +200,8 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
             return false;
         }
         self.armed = None;
+        // A deadline passes where nothing has come for a while.
+        self.staging.shrink();
         self.core.expire(self.clock.now());
         true
     }
