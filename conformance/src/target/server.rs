@@ -18,6 +18,7 @@ use tokio::task::JoinSet;
 use super::config::Config;
 use super::core::{Connection, Ending, HIGH_WATER, Node, UnitError, Wire};
 use super::counters::Counters;
+use super::ticker::{Ticker, keep};
 
 /// What one read can bring in.
 const READ: usize = 256 * 1024;
@@ -35,6 +36,7 @@ pub struct Server {
     addr: SocketAddr,
     stop: watch::Sender<bool>,
     listeners: JoinSet<()>,
+    _clock: JoinSet<()>,
 }
 
 impl Server {
@@ -43,7 +45,10 @@ impl Server {
         let node = Arc::new(Node::new(config)?);
         let listener = TcpListener::bind(addr).await?;
         let addr = listener.local_addr()?;
-        let mut server = Self { node, addr, stop: watch::Sender::new(false), listeners: JoinSet::new() };
+        let mut clock = JoinSet::new();
+        clock.spawn(keep(node.clone()));
+        let (stop, listeners) = (watch::Sender::new(false), JoinSet::new());
+        let mut server = Self { node, addr, stop, listeners, _clock: clock };
         server.serve(listener);
         Ok(server)
     }
@@ -137,6 +142,9 @@ pub enum ServerError {
 
 /// A connection and its socket.
 struct Driver {
+    node: Arc<Node>,
+    /// At error recovery level 1 and up.
+    ticker: Option<Ticker>,
     stream: TcpStream,
     connection: Connection,
     input: Input,
@@ -165,8 +173,8 @@ enum Event {
 impl Driver {
     fn new(stream: TcpStream, node: Arc<Node>, portal: Portal) -> Self {
         let notify = Arc::new(Notifier(Notify::new()));
-        let connection = Connection::new(node, portal, Waker::from(notify.clone()));
-        Self { stream, connection, input: Input::new(), wire: Wire::new(), notify }
+        let connection = Connection::new(node.clone(), portal, Waker::from(notify.clone()));
+        Self { node, ticker: None, stream, connection, input: Input::new(), wire: Wire::new(), notify }
     }
 
     async fn run(&mut self) -> io::Result<()> {
@@ -174,6 +182,7 @@ impl Driver {
             Ok(result) => result?,
             Err(_) => return Err(io::Error::new(io::ErrorKind::TimedOut, "no login within the time for it")),
         }
+        self.ticker = self.connection.keeps_time().then(|| Ticker::new(self.node.clone()));
         self.turns(false).await?;
         if self.connection.ending() == Ending::Flush {
             let _ = tokio::time::timeout(LINGER, self.flush()).await;
@@ -194,6 +203,10 @@ impl Driver {
                 biased;
                 event = poll_fn(|cx| turn(stream, input, wire, room, cx)) => event?,
                 () = self.notify.0.notified() => {
+                    self.connection.poll();
+                    Event::Wrote
+                }
+                () = Ticker::tick_of(self.ticker.as_mut()), if self.ticker.is_some() => {
                     self.connection.poll();
                     Event::Wrote
                 }
