@@ -76,8 +76,13 @@ mod tests {
 
     #[test]
     fn sequences_end_at_their_length_and_with_the_data() {
-        let expected =
-            [(0, 0, 400, false), (1, 400, 400, false), (2, 800, 200, true), (3, 1000, 400, false), (4, 1400, 100, true)];
+        let expected = [
+            (0, 0, 400, false),
+            (1, 400, 400, false),
+            (2, 800, 200, true),
+            (3, 1000, 400, false),
+            (4, 1400, 100, true),
+        ];
         assert_eq!(sizes(CUT, 1500), expected);
         assert!(CUT.pieces(1500).map(|piece| piece.last).eq([false, false, false, false, true]));
         assert_eq!((CUT.next(1500), CUT.next(0)), (Serial(5), Serial(0)));

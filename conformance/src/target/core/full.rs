@@ -50,6 +50,8 @@ pub(super) struct FullFeature {
     pub(super) probe: Option<Probe>,
     framing: Framing,
     ignored: Vec<Itt>,
+    /// Whether the request that is worked on has a place in the command window already.
+    pub(super) placed: bool,
     last_ttt: u32,
     commands: u64,
     ending: Ending,
@@ -103,6 +105,7 @@ impl FullFeature {
             text: TextPhase::new(portal),
             link,
             ignored: Vec::new(),
+            placed: false,
             last_ttt: 0,
             commands: 0,
             ending: Ending::Open,
@@ -255,9 +258,11 @@ impl FullFeature {
             return self.dispatch(parsed, header, ahs, data);
         }
         let cmd_sn = cmd_sn(header);
-        match self.session.window(|window| window.arrive(cmd_sn)) {
+        match self.session.arrive(cmd_sn, header) {
             Arrival::Next => {
+                self.placed = self.session.places(header);
                 self.dispatch(parsed, header, ahs, data);
+                self.give_place_back();
                 self.release();
             }
             Arrival::Early => {
@@ -278,6 +283,7 @@ impl FullFeature {
 
     fn held(&mut self, held: Held) {
         if let Some(Request { header, ahs, data }) = held.request {
+            self.placed = self.session.places(&header);
             self.request_in_turn(&header, &ahs, &data);
         }
     }
@@ -286,6 +292,14 @@ impl FullFeature {
     pub(super) fn request_in_turn(&mut self, header: &Header, ahs: &[u8], data: &[u8]) {
         if let Ok(parsed) = Parsed::new(header) {
             self.dispatch(parsed, header, ahs, data);
+        }
+        self.give_place_back();
+    }
+
+    /// A request that left no task behind needs its place no more.
+    pub(super) fn give_place_back(&mut self) {
+        if std::mem::take(&mut self.placed) {
+            self.session.window(super::window::Window::task_ended);
         }
     }
 

@@ -70,13 +70,7 @@ pub(super) struct Run {
 impl Kept {
     /// Nothing; `next` is the StatSN of the next response.
     pub(super) fn new(next: Serial) -> Self {
-        Self {
-            statuses: VecDeque::new(),
-            acknowledged: next,
-            done: HashMap::new(),
-            order: VecDeque::new(),
-            bytes: 0,
-        }
+        Self { statuses: VecDeque::new(), acknowledged: next, done: HashMap::new(), order: VecDeque::new(), bytes: 0 }
     }
 
     /// Keeps a response.

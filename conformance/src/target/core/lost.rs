@@ -86,7 +86,17 @@ impl Tasks {
 
     /// Places that the living tasks take in the command window.
     pub(super) fn places(&self) -> u32 {
-        self.transfers.values().map(|transfer| u32::from(transfer.takes_place())).sum()
+        let transfers: u32 = self.transfers.values().map(|transfer| u32::from(transfer.takes_place())).sum();
+        transfers + self.pending.len() as u32
+    }
+
+    /// Adds what waits for a connection that does not come to it any more.
+    pub(super) fn collect(&mut self, link: &Link) {
+        let requests = link.take_mail().into_iter().filter_map(|mail| match mail {
+            Mail::Request(held) => held.request,
+            Mail::Lost(_) => None,
+        });
+        self.pending.extend(requests.filter(|request| request.header.opcode() == Ok(Opcode::ScsiCommand)));
     }
 
     /// Drops what does not outlive its connection: immediate commands (section 7.14) and what is dead already. The places
@@ -99,15 +109,6 @@ impl Tasks {
 }
 
 impl Lost {
-    pub(super) fn new(link: &Link, mut tasks: Tasks, logged_out: bool, until: Duration) -> Self {
-        let requests = link.take_mail().into_iter().filter_map(|mail| match mail {
-            Mail::Request(held) => held.request,
-            Mail::Lost(_) => None,
-        });
-        tasks.pending.extend(requests.filter(|request| request.header.opcode() == Ok(Opcode::ScsiCommand)));
-        Self { cid: link.cid, tasks, logged_out, until }
-    }
-
     pub(super) const fn log_out(&mut self, until: Duration) {
         self.logged_out = true;
         self.until = until;
@@ -124,7 +125,8 @@ impl Task {
     pub(super) fn takes_place(&self) -> u32 {
         match self {
             Self::Transfer(transfer) => transfer.takes_place().into(),
-            _ => 0,
+            Self::Pending(_) => 1,
+            Self::Done(_) => 0,
         }
     }
 }
@@ -198,6 +200,7 @@ impl FullFeature {
         if let Some(flags) = header.0.get_mut(1) {
             *flags |= 0x80;
         }
+        self.placed = true;
         self.request_in_turn(&header, &request.ahs, &request.data);
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use iscsi_proto::isid::Isid;
 use iscsi_proto::name::IscsiName;
-use iscsi_proto::pdu::{LoginStatus, TaskResult};
+use iscsi_proto::pdu::{Header, LoginStatus, Opcode, TaskResult};
 use iscsi_proto::portal::Portal;
 use iscsi_proto::serial::Serial;
 use iscsi_proto::tags::Itt;
@@ -15,7 +15,7 @@ use iscsi_proto::tags::Itt;
 use super::lost::{Leaving, Lost, Task, Tasks};
 use super::node::Target;
 use super::params::Params;
-use super::window::{Held, Window};
+use super::window::{Arrival, Held, Window};
 use crate::target::unit::Nexus;
 
 /// What tells sessions apart (RFC 7143, sections 4.4.3 and 7.4.2).
@@ -150,7 +150,7 @@ impl Session {
     }
 
     /// Takes a connection out, with its tasks. Whether the session has ended with it.
-    pub(super) fn leave(&self, link: &Arc<Link>, leaving: Leaving, tasks: Tasks, now: Duration) -> bool {
+    pub(super) fn leave(&self, link: &Arc<Link>, leaving: Leaving, mut tasks: Tasks, now: Duration) -> bool {
         let mut state = self.state();
         if self.is_dead() {
             return true;
@@ -162,12 +162,13 @@ impl Session {
         };
         state.links.swap_remove(at);
         state.window.forget(link.cid);
+        tasks.collect(link);
         let is_kept = self.params.recovers_connections() && self.params.time2retain != 0;
         if leaving == Leaving::LoggedOut || !is_kept {
             state.discard(&tasks);
         } else {
             let until = now + self.params.retention();
-            state.keep(Lost::new(link, tasks, leaving == Leaving::ForRecovery, until));
+            state.keep(Lost { cid: link.cid, tasks, logged_out: leaving == Leaving::ForRecovery, until });
             if leaving == Leaving::Failed {
                 state.tell_all(link.cid);
             }
@@ -230,6 +231,25 @@ impl Session {
         dead
     }
 
+    /// Whether a request takes a place in the command window when its turn comes, rather than when it waits for data.
+    ///
+    /// It does where there may be other connections: what they say meanwhile of MaxCmdSN must not go back.
+    pub(super) fn places(&self, header: &Header) -> bool {
+        self.params.max_connections > 1 && header.opcode() == Ok(Opcode::ScsiCommand)
+    }
+
+    /// Gives a request that is not immediate its place in the order.
+    pub(super) fn arrive(&self, cmd_sn: Serial, header: &Header) -> Arrival {
+        let places = self.places(header);
+        self.window(|window| {
+            let arrival = window.arrive(cmd_sn);
+            if places && arrival == Arrival::Next {
+                window.task_began();
+            }
+            arrival
+        })
+    }
+
     /// Keeps a request until its turn has come, unless its connection has gone meanwhile.
     pub(super) fn hold(&self, link: &Arc<Link>, held: Held) {
         let mut state = self.state();
@@ -243,12 +263,16 @@ impl Session {
     pub(super) fn release(&self, own: u16) -> Option<Held> {
         let mut state = self.state();
         while let Some(held) = state.window.release() {
+            if held.request.as_ref().is_some_and(|request| self.places(&request.header)) {
+                state.window.task_began();
+            }
             if held.cid == own {
                 return Some(held);
             }
             // One that was aborted only had to have its number counted.
             if held.request.is_some()
-                && let Some(link) = state.links.iter().find(|link| link.cid == held.cid) {
+                && let Some(link) = state.links.iter().find(|link| link.cid == held.cid)
+            {
                 link.post(Mail::Request(held));
             }
         }
@@ -290,8 +314,9 @@ impl State {
             let link = self.links.swap_remove(at);
             link.close();
             self.window.forget(cid);
-            let tasks = link.parked().take().unwrap_or_default();
-            self.keep(Lost::new(&link, tasks, true, until.unwrap_or_default()));
+            let mut tasks = link.parked().take().unwrap_or_default();
+            tasks.collect(&link);
+            self.keep(Lost { cid, tasks, logged_out: true, until: until.unwrap_or_default() });
         }
         if until.is_none() {
             let (gone, lost): (Vec<Lost>, Vec<Lost>) =

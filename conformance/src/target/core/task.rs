@@ -101,7 +101,7 @@ impl FullFeature {
         if transfer.is_settled() && !transfer.lacks_data() {
             return self.answer(transfer);
         }
-        if !transfer.command.immediate {
+        if !transfer.command.immediate && !std::mem::take(&mut self.placed) {
             self.session.window(super::window::Window::task_began);
         }
         self.transfers.insert(itt, transfer);
@@ -154,6 +154,7 @@ impl FullFeature {
 
     /// Sends data, if there is any, and status. `taken` is how many bytes the command wanted from the initiator.
     fn respond(&mut self, command: &ScsiCommand, bidi_read: u32, mut outcome: Outcome, taken: u64) {
+        self.give_place_back();
         let presented = outcome.data.len() as u64;
         let bidi = command.read && command.write;
         let read = Lengths { expected: if bidi { bidi_read } else { command.expected_length }, presented };

@@ -70,7 +70,9 @@ struct Burst {
 /// What a Data-Out PDU does to its burst.
 enum Step {
     /// Its data is what comes next, and bytes before it may have been lost: offset and length.
-    Data { lost: (u32, u32) },
+    Data {
+        lost: (u32, u32),
+    },
     /// It has been here before.
     Repeated,
     Wrong(Sense),
