@@ -17,6 +17,8 @@ pub struct Config {
     pub discovery_chap: Option<Chap>,
     /// Limits of discovery sessions and of logins whose target is not known yet.
     pub limits: Limits,
+    /// For how long a connection goes on looking for work before it sleeps; zero, the default, sleeps at once.
+    pub busy_poll: Duration,
 }
 
 /// One target with its logical units.
