@@ -10,6 +10,7 @@ use tokio::net::TcpStream;
 use tokio::sync::broadcast;
 
 use crate::config::{Config, Initiator};
+use crate::core::Stats;
 use crate::core::login::{LoggedIn, LoginConfig, Purpose};
 use crate::core::secret::Auth;
 use crate::core::session::Patience;
@@ -159,11 +160,12 @@ impl Builder {
     {
         let mut io = Line::new(io, self.tap.as_ref());
         let login = self.login_config();
-        match log_in(&mut io, login.clone(), &self.config.timeouts).await? {
+        let mut stats = Stats::default();
+        match log_in(&mut io, login.clone(), &self.config.timeouts, &mut stats).await? {
             Ended::Moved(redirect) => Err(ConnectError::Redirected(redirect)),
             Ended::In { logged_in, received } => {
                 let info = self.info(&login, &logged_in);
-                Ok(self.start(io, login, &logged_in, &received, info))
+                Ok(self.start(io, login, &logged_in, (&received, &stats), info))
             }
         }
     }
@@ -173,10 +175,11 @@ impl Builder {
         let limit = self.config.redirects.0;
         let login = self.login_config();
         let mut places = vec![portal];
+        let mut stats = Stats::default();
         for _ in 0..=limit {
             let (portal, io) = self.connect_to_one_of(&places).await?;
             let mut io = Line::tcp(io, self.tap.as_ref());
-            match log_in(&mut io, login.clone(), &self.config.timeouts).await? {
+            match log_in(&mut io, login.clone(), &self.config.timeouts, &mut stats).await? {
                 Ended::Moved(redirect) => {
                     places = redirect.addresses.into_iter().map(|address| address.portal).collect();
                 }
@@ -190,7 +193,7 @@ impl Builder {
                     if !self.config.busy_poll.is_zero() {
                         io.read_at_once();
                     }
-                    return Ok(self.start(io, login, &logged_in, &received, info));
+                    return Ok(self.start(io, login, &logged_in, (&received, &stats), info));
                 }
             }
         }
@@ -240,7 +243,7 @@ impl Builder {
         io: Line<IO>,
         login: LoginConfig,
         logged_in: &LoggedIn,
-        received: &[u8],
+        left: (&[u8], &Stats),
         info: Info,
     ) -> (Session, Connection<IO>)
     where
@@ -258,7 +261,7 @@ impl Builder {
         let (way, tap, portal) = (self.way.clone(), self.tap.clone(), info.portal.clone());
         let dialer = Dialer::new(login, logged_in, self.config.clone(), way, tap, portal).map(Arc::new);
         let session = Session::new(Arc::clone(&mailbox), events.downgrade(), info, timeouts.command, dialer.clone());
-        let connection = Connection::new(io, &logged_in.start, patience, received, mailbox, events, dialer);
+        let connection = Connection::new(io, &logged_in.start, patience, left, mailbox, events, dialer);
         (session, connection.busy_poll(self.config.busy_poll))
     }
 }

@@ -17,7 +17,7 @@ use super::line::Line;
 use super::mailbox::{Mailbox, Message};
 use crate::core::command::{Completion, Finished, Request, Token};
 use crate::core::session::{Core, LinkId, Patience, Start};
-use crate::core::{CommandError, ConnectionError, Event, Time};
+use crate::core::{CommandError, ConnectionError, Event, Stats, Time};
 use crate::error::ConnectError;
 
 /// Turns in one poll before other tasks of the runtime get theirs.
@@ -64,12 +64,12 @@ struct Dialling {
 }
 
 impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
-    /// Takes over a connection that has just been logged in on; `received` came behind the login.
+    /// Takes over a connection that has just been logged in on. The login left bytes that came behind it, and its counts.
     pub(crate) fn new(
         io: Line<IO>,
         start: &Start,
         patience: Patience,
-        received: &[u8],
+        (received, stats): (&[u8], &Stats),
         mailbox: Arc<Mailbox>,
         events: broadcast::Sender<Event>,
         dialer: Option<Arc<Dialer>>,
@@ -77,6 +77,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
         let clock = Clock::start();
         let now = clock.now();
         let mut core = Core::new(start.clone(), patience, now);
+        core.add_stats(stats);
         let dialer = dialer.filter(|dialer| dialer.can_redial());
         if dialer.is_some() {
             core.reconnects();
@@ -213,7 +214,9 @@ impl<IO> Connection<IO> {
         self.core.fail(error);
         let error = self.core.closed().unwrap_or(error).clone();
         let now = self.clock.now();
-        for message in self.mailbox.close(&error) {
+        let mut last = self.core.stats();
+        (last.in_flight, last.room) = (0, 0);
+        for message in self.mailbox.close(&error, last) {
             match message {
                 Message::Attach(token, _) => {
                     let closed = CommandError::Closed { error: error.clone(), sent: false };

@@ -13,10 +13,10 @@ use super::connect::{Way, connect};
 use super::line::Line;
 use super::login::{Ended, log_in};
 use crate::config::Config;
-use crate::core::Negotiated;
 use crate::core::command::Seat;
 use crate::core::login::{LoggedIn, LoginConfig, Purpose};
 use crate::core::session::Start;
+use crate::core::{Negotiated, Stats};
 use crate::error::ConnectError;
 use crate::tap::Tap;
 
@@ -33,6 +33,8 @@ pub(crate) struct Joined {
     pub(super) start: Start,
     /// What came behind the login.
     pub(super) received: BytesMut,
+    /// What went over the wire in it.
+    pub(super) stats: Stats,
 }
 
 impl Joined {
@@ -110,9 +112,12 @@ impl Dialer {
     }
 
     async fn log_in<IO: Duplex + 'static>(&self, mut io: IO, seat: Seat) -> Result<Joined, ConnectError> {
-        match log_in(&mut io, self.login_at(seat), &self.config.timeouts).await? {
+        let mut stats = Stats::default();
+        match log_in(&mut io, self.login_at(seat), &self.config.timeouts, &mut stats).await? {
             Ended::Moved(redirect) => Err(ConnectError::Redirected(redirect)),
-            Ended::In { logged_in, received } => Ok(Joined { io: Box::new(io), start: logged_in.start, received }),
+            Ended::In { logged_in, received } => {
+                Ok(Joined { io: Box::new(io), start: logged_in.start, received, stats })
+            }
         }
     }
 

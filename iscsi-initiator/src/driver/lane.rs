@@ -124,7 +124,8 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Lanes<IO> {
 
     /// Adds the transport of a connection that the core has taken in.
     pub(super) fn add(&mut self, link: LinkId, joined: Joined, core: &mut Core, now: Time) {
-        let Joined { io, start, received } = joined;
+        let Joined { io, start, received, stats } = joined;
+        core.add_stats(&stats);
         self.more.push(Lane::new(link, io, &start, &received, core, now));
     }
 

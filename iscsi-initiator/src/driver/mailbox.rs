@@ -10,8 +10,8 @@ use std::task::{Context, Poll, Waker};
 use slab::Slab;
 
 use super::dial::Joined;
-use crate::core::command::{Completion, Request, Token};
-use crate::core::{CommandError, ConnectionError};
+use crate::core::command::{Completion, Finished, Request, Token};
+use crate::core::{CommandError, ConnectionError, Stats};
 
 /// What a caller has for the connection.
 #[derive(Debug)]
@@ -35,6 +35,8 @@ struct Inner {
     /// Wakes the connection's task while it sleeps.
     sleeper: Option<Waker>,
     closed: Option<ConnectionError>,
+    /// What was counted until the end.
+    last: Option<Box<Stats>>,
 }
 
 /// Where one caller finds its completion.
@@ -49,19 +51,23 @@ enum Place {
 impl Mailbox {
     /// Hands a request over. It is on its way at once, whether or not the result is awaited.
     pub(crate) fn submit(self: &Arc<Self>, request: Request) -> Pending {
-        self.leave(|token| Message::Submit(token, request))
+        let counts = matches!(request, Request::Stats);
+        self.leave(counts, |token| Message::Submit(token, request))
     }
 
     /// Hands a further connection over.
     pub(crate) fn attach(self: &Arc<Self>, joined: Joined) -> Pending {
-        self.leave(|token| Message::Attach(token, Box::new(joined)))
+        self.leave(false, |token| Message::Attach(token, Box::new(joined)))
     }
 
-    fn leave(self: &Arc<Self>, message: impl FnOnce(Token) -> Message) -> Pending {
+    /// Leaves a message for the session's task. The last counts are there even after its end.
+    fn leave(self: &Arc<Self>, counts: bool, message: impl FnOnce(Token) -> Message) -> Pending {
         let (token, sleeper) = {
             let mut inner = self.lock();
             if let Some(error) = inner.closed.clone() {
-                let place = Place::Done(Err(CommandError::Closed { error, sent: false }));
+                let closed = Err(CommandError::Closed { error, sent: false });
+                let last = inner.last.clone().filter(|_| counts);
+                let place = Place::Done(last.map_or(closed, |last| Ok(Finished::Stats(last))));
                 (inner.places.insert(place), None)
             } else {
                 let token = inner.places.insert(Place::Waiting(None));
@@ -120,10 +126,11 @@ impl Mailbox {
         }
     }
 
-    /// Lets nothing in any more. Messages that were not collected are returned.
-    pub(crate) fn close(&self, error: &ConnectionError) -> Vec<Message> {
+    /// Lets nothing in any more, but tells what was counted until then. Messages that were not collected are returned.
+    pub(crate) fn close(&self, error: &ConnectionError, last: Stats) -> Vec<Message> {
         let mut inner = self.lock();
         inner.closed.get_or_insert_with(|| error.clone());
+        inner.last.get_or_insert_with(|| Box::new(last));
         std::mem::take(&mut inner.inbox)
     }
 
@@ -205,7 +212,6 @@ mod tests {
     use std::task::Wake;
 
     use super::*;
-    use crate::core::command::Finished;
 
     #[derive(Default)]
     struct Count(AtomicUsize);
@@ -311,12 +317,18 @@ mod tests {
     fn a_closed_mailbox_refuses() {
         let world = World::new();
         let kept = world.mailbox.submit(Request::Ping);
-        assert_eq!(world.mailbox.close(&ConnectionError::ClosedByTarget).len(), 1);
+        let mut last = Stats::default();
+        last.timeouts = 7;
+        assert_eq!(world.mailbox.close(&ConnectionError::ClosedByTarget, last.clone()).len(), 1);
         let mut pending = world.mailbox.submit(Request::Ping);
         assert!(matches!(
             world.poll(&mut pending),
             Poll::Ready(Err(CommandError::Closed { error: ConnectionError::ClosedByTarget, sent: false }))
         ));
-        drop(kept);
+        let mut counts = world.mailbox.submit(Request::Stats);
+        let Poll::Ready(Ok(Finished::Stats(counts))) = world.poll(&mut counts) else { panic!("they are known") };
+        assert_eq!(*counts, last);
+        drop((kept, pending));
+        assert_eq!(world.places(), 1, "the one that nobody delivered to");
     }
 }

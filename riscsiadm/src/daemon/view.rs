@@ -9,7 +9,6 @@ use super::held::{Held, Phase};
 use super::units;
 use crate::db::error::DbError;
 use crate::db::node::NodeId;
-use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::ipc::message::{Node, Session};
 use crate::ipc::secret::Hidden;
@@ -60,11 +59,9 @@ fn iface(bound: &IfaceView, info: Option<&Info>) -> IfaceView {
     iface
 }
 
-/// What went over the wire.
+/// What went over the wire, also while there is no connection.
 pub(super) async fn stats(held: &Held) -> Result<Counters, Failure> {
-    let lost = || Failure::new(Exit::NotConnected, "the session has no connection at the moment");
-    let session = held.session().ok_or_else(lost)?;
-    Ok(counters(&session.stats().await?))
+    Ok(counters(&held.stats().await?))
 }
 
 fn counters(stats: &Stats) -> Counters {

@@ -148,6 +148,11 @@ impl Core {
         }
     }
 
+    /// Adds what was counted before the full feature phase: the login.
+    pub fn add_stats(&mut self, before: &Stats) {
+        self.stats += before;
+    }
+
     /// Takes a request. Its completion comes out of [`Core::take_done`] once, under `token`.
     pub fn submit(&mut self, request: Request, token: Token, now: Time) {
         self.now = now;
@@ -233,6 +238,7 @@ impl Core {
             return;
         }
         self.state = State::Closed(error.clone());
+        self.count_damage(error);
         self.links.iter_mut().filter(|(_, link)| !link.is_closed()).for_each(|(_, link)| link.close());
         self.waiting.clear();
         self.texts.clear();
@@ -409,6 +415,10 @@ impl Core {
             self.events.pop_front();
         }
         self.events.push_back(event);
+    }
+
+    fn count_damage(&mut self, end: &ConnectionError) {
+        self.stats.digest_errors += u64::from(matches!(end, ConnectionError::Damaged(_)));
     }
 
     fn count(&mut self, opcode: Opcode) {

@@ -180,10 +180,12 @@ impl Core {
         if recovers {
             let at = self.now + seconds(wait);
             let until = if retained { at + seconds(retain) } else { Time::MAX };
+            self.count_damage(error);
             self.strand(link, Lost { error: error.clone(), retained, at, until, step: Step::Waiting });
         } else if self.is_last(link) || self.carries_goodbye(link) {
             self.fail(error);
         } else {
+            self.count_damage(error);
             self.links[link].close();
             self.end_all(link, error);
         }
