@@ -237,7 +237,6 @@ impl Core {
             crc.update(pad);
             let computed = u32::from_le_bytes(crc.wire());
             if let Err(error) = self.links[link].framing.compare_data(&header, computed, *received) {
-                self.stats.digest_errors += 1;
                 return if recovers { self.data_damaged(link, slot, &pdu, length) } else { Err(error.into()) };
             }
         }
@@ -382,7 +381,9 @@ impl Core {
             }
             let sent_before = self.tasks.get_mut(slot).and_then(|task| task.cmd_sn);
             self.end(slot, Ok(Finished::Pong));
-            sent_before.into_iter().for_each(|sent_before| self.retry_lost(link, sent_before));
+            if let Some(sent_before) = sent_before {
+                self.retry_lost(link, sent_before);
+            }
             return Ok(());
         }
         self.foresee_status(link, pdu.numbering.stat_sn);

@@ -245,9 +245,9 @@ impl Core {
 
     /// A PDU came damaged. With error recovery it counts as lost; what a damaged Data-In means is seen elsewhere.
     pub(super) fn damaged(&mut self, link: LinkId, header: &Header, error: FrameError) -> Checked {
-        self.stats.digest_errors += 1;
         let now = self.now;
         let Some(recovery) = &mut self.links[link].recovery else { return Err(error.into()) };
+        self.stats.digest_errors += 1;
         let unsolicited = header.opcode() == Ok(Opcode::NopIn) && header.itt().is_reserved();
         if unsolicited {
             return Ok(());
@@ -379,6 +379,7 @@ impl Core {
         pdu: &DataIn,
         length: usize,
     ) -> Checked {
+        self.stats.digest_errors += 1;
         let stat_sn = pdu.numbering.stat_sn;
         let Some((slot, place)) = at.filter(|(slot, _)| self.tasks.find(pdu.itt) == Some(*slot)) else {
             // Of data that nobody waits for, the status counts.
@@ -594,9 +595,8 @@ impl Core {
     pub(super) fn snack_rejected(&mut self, link: LinkId, header: &Header) {
         let Ok(snack) = Snack::parse(header) else { return };
         match snack.kind {
-            SnackType::DataAck => {}
             SnackType::Status if self.lacks_status(link) => self.unrecovered(link, "a response"),
-            SnackType::Status => {}
+            SnackType::Status | SnackType::DataAck => {}
             SnackType::Data | SnackType::RData => {
                 if let Some(slot) = self.tasks.find(snack.itt) {
                     self.refuse(link, slot);
