@@ -16,6 +16,7 @@ use super::script::Script;
 use crate::target::config::Config;
 use crate::target::core::{Connection, Ending, Node};
 use crate::target::server::ServerError;
+use crate::target::ticker::Ticker;
 
 /// What one read can bring in.
 const READ: usize = 64 * 1024;
@@ -85,6 +86,9 @@ struct Target {
     engine: Engine,
     steps: mpsc::UnboundedSender<Step>,
     notify: Arc<Notifier>,
+    node: Arc<Node>,
+    /// At error recovery level 1 and up, once the login is done.
+    ticker: Option<Ticker>,
 }
 
 /// Wakes a connection for what others have left for it.
@@ -94,8 +98,8 @@ impl Target {
     fn new(node: Arc<Node>, portal: Portal, script: Script, steps: mpsc::UnboundedSender<Step>) -> Self {
         let notify = Arc::new(Notifier(Notify::new()));
         let engine = Engine::new(script, portal.to_string());
-        let connection = Connection::new(node, portal, Waker::from(notify.clone()));
-        Self { connection, engine, steps, notify }
+        let connection = Connection::new(node.clone(), portal, Waker::from(notify.clone()));
+        Self { connection, engine, steps, notify, node, ticker: None }
     }
 
     async fn run<IO: AsyncRead>(mut self, mut reader: ReadHalf<IO>, mut ears: watch::Receiver<bool>) -> io::Result<()> {
@@ -107,6 +111,7 @@ impl Target {
                 biased;
                 () = deafness(&mut ears) => return std::future::pending().await,
                 () = self.notify.0.notified() => self.connection.poll(),
+                () = Ticker::tick_of(self.ticker.as_mut()) => self.connection.poll(),
                 result = reader.read(&mut room) => match result? {
                     0 => return Ok(()),
                     len => input.extend_from_slice(room.get(..len).unwrap_or_default()),
@@ -114,6 +119,9 @@ impl Target {
             }
             let used = self.connection.receive(&input);
             input.drain(..used);
+            if self.ticker.is_none() && self.connection.is_logged_in() && self.connection.keeps_time() {
+                self.ticker = Some(Ticker::new(self.node.clone()));
+            }
             while let Some(pdu) = self.connection.next_pdu() {
                 let steps = self.engine.pdu(&pdu);
                 self.queue(steps);
