@@ -59,7 +59,9 @@ impl Window {
         }
         if exp_cmd_sn.gt(self.acknowledged) && exp_cmd_sn.le(self.current) {
             self.acknowledged = exp_cmd_sn;
-            self.guards.retain(|guard| guard.follower.is_none_or(|follower| !follower.lt(exp_cmd_sn)));
+            if !self.guards.is_empty() {
+                self.guards.retain(|guard| guard.follower.is_none_or(|follower| !follower.lt(exp_cmd_sn)));
+            }
         }
     }
 

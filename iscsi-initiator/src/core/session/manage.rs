@@ -24,9 +24,9 @@ impl Core {
             return None;
         }
         let tasks = (self.tasks.len() != 0).then_some(self.expiry);
-        let links = self.links.iter().filter_map(|(_, link)| self.link_deadline(link)).min();
-        let repairs = self.links.iter().filter_map(|(_, link)| self.repair_deadline(link)).min();
-        tasks.into_iter().chain(links).chain(repairs).min()
+        let of = |link| self.link_deadline(link).into_iter().chain(self.repair_deadline(link)).min();
+        let links = self.links.iter().filter_map(|(_, link)| of(link)).min();
+        tasks.into_iter().chain(links).min()
     }
 
     /// When a connection is pinged, logged out or recovered, if nothing happens before.
@@ -167,8 +167,8 @@ impl Core {
     pub(super) fn conclude_abort(&mut self, slot: Slot, result: TaskResult) {
         let now = self.now;
         let Some(link) = self.tasks.get_mut(slot).map(|task| task.link) else { return };
-        // Its answer may be among those that are being asked for again.
-        let ending = self.is_being_ended(slot) || self.lacks_status(link);
+        // Its answer may be among those that are being asked for again, or have come before its data.
+        let ending = self.is_being_ended(slot) || self.lacks_status(link) || self.holds_status(slot);
         let ending = result == TaskResult::TaskDoesNotExist && ending;
         let Some(task) = self.tasks.get_mut(slot) else { return };
         let after = task.timeout;

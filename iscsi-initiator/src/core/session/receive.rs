@@ -205,6 +205,9 @@ impl Core {
         if offset.checked_add(length).is_none_or(|end| end > limit) {
             return Err(PeerMisbehaved::DataBeyondEnd { offset: pdu.offset, length: length as u32, limit });
         }
+        if pdu.data_sn == scsi.data_sn && offset == scsi.received && scsi.repair.is_none() {
+            return Ok(Some((slot, Place::Next)));
+        }
         let place = self.place_data(link, slot, pdu, length)?;
         Ok(Some((slot, place)).filter(|(_, place)| *place != Place::Nowhere))
     }
@@ -250,14 +253,17 @@ impl Core {
     fn data_landed(&mut self, link: LinkId, at: Option<(Slot, Place)>, pdu: &DataIn, length: usize) -> Checked {
         let Some((slot, place)) = at else { return self.end_data_in(link, pdu) };
         self.data_came(slot, place, pdu, length);
-        self.wants_acknowledgement(link, slot, pdu);
-        self.mend(link, slot);
+        if self.links[link].recovery.is_some() {
+            self.wants_acknowledgement(link, slot, pdu);
+            self.mend(link, slot);
+        }
         self.end_data_in(link, pdu)
     }
 
     fn on_empty_data_in(&mut self, link: LinkId, pdu: &DataIn) -> Checked {
         let place = self.admit_data(link, pdu, 0)?;
         let scsi = place.and_then(|(slot, _)| self.tasks.get_mut(slot)?.scsi());
+        // Its number is not counted yet.
         if scsi.is_some_and(|scsi| pdu.status.is_none() && scsi.data_sn.0 as usize >= scsi.last_data_sn()) {
             return Err(PeerMisbehaved::EmptyData);
         }

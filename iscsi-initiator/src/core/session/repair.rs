@@ -238,6 +238,13 @@ impl Core {
         self.links[link].recovery.as_ref().is_some_and(|recovery| recovery.statuses.lack_any())
     }
 
+    /// Whether a command has ended at the target, and waits for its data here.
+    pub(super) fn holds_status(&mut self, slot: Slot) -> bool {
+        let scsi = self.tasks.get_mut(slot).and_then(|task| task.scsi());
+        let repair = scsi.and_then(|scsi| scsi.repair.as_deref());
+        repair.is_some_and(|repair| repair.status.is_some() || repair.damaged.is_some())
+    }
+
     fn ask_status(&mut self, link: LinkId, begin: Serial, length: u32) {
         self.snack(link, SnackType::Status, Lun::ZERO, (Itt::RESERVED, RESERVED), begin, length);
         self.remind(link);
@@ -631,9 +638,8 @@ impl Core {
 
     /// Looks after a connection's recovery in a while, if not before.
     pub(super) fn remind(&mut self, link: LinkId) {
-        let at = self.now.saturating_add(self.patience.repair());
         if let Some(recovery) = &mut self.links[link].recovery {
-            recovery.due = recovery.due.min(at);
+            recovery.due = recovery.due.min(self.now.saturating_add(self.patience.repair()));
         }
     }
 
