@@ -70,6 +70,8 @@ pub(crate) struct Repair {
     /// How often what is missing was asked for since anything of it came, and when.
     asked: u8,
     asked_at: Time,
+    /// How often a status was asked for that was to come with the data.
+    status_asked: u8,
     /// The target will not send it again.
     refused: bool,
     /// How often the command was sent again.
@@ -492,12 +494,13 @@ impl Core {
 
     /// Something of a command has come: acknowledges its data if the target waits for that, and ends it if all is there.
     pub(super) fn mend(&mut self, link: LinkId, slot: Slot) {
+        let now = self.now;
         let Some(scsi) = self.tasks.get_mut(slot).and_then(|task| task.scsi()) else { return };
         if scsi.lacks_data() {
             return;
         }
         let Some(repair) = &mut scsi.repair else { return };
-        repair.asked = 0;
+        (repair.asked, repair.asked_at) = (0, now);
         if let Some((lun, ttt)) = repair.wanted.take() {
             repair.acknowledged = (scsi.data_sn, scsi.received);
             let next = scsi.data_sn;
@@ -674,8 +677,11 @@ impl Core {
     /// Asks again for the data of one command. False if the connection was given up.
     fn ask_again(&mut self, link: LinkId, slot: Slot, before: Time) -> bool {
         let Some(scsi) = self.tasks.get_mut(slot).and_then(|task| task.scsi()) else { return true };
-        let (lacks, next) = (scsi.lacks_data(), scsi.data_sn);
-        let Some(repair) = scsi.repair.as_deref_mut().filter(|repair| lacks && !repair.refused) else { return true };
+        if !scsi.lacks_data() {
+            return self.ask_for_held(link, slot, before);
+        }
+        let next = scsi.data_sn;
+        let Some(repair) = scsi.repair.as_deref_mut().filter(|repair| !repair.refused) else { return true };
         if repair.asked_at > before {
             return true;
         }
@@ -692,6 +698,21 @@ impl Core {
         let runs: Vec<(Serial, u32)> = repair.holes.runs().chain(tail).collect();
         for (first, count) in runs {
             self.ask_data(link, slot, first, count);
+        }
+        self.links[link].is_live()
+    }
+
+    /// Asks for a status that was to come again with the data, which has all come. False if the connection was given up.
+    fn ask_for_held(&mut self, link: LinkId, slot: Slot, before: Time) -> bool {
+        let scsi = self.tasks.get_mut(slot).and_then(|task| task.scsi());
+        let repair = scsi.and_then(|scsi| scsi.repair.as_deref_mut());
+        let Some(repair) = repair.filter(|repair| repair.asked_at <= before) else { return true };
+        let Some(stat_sn) = repair.damaged.take() else { return true };
+        repair.status_asked += 1;
+        if repair.status_asked > MAX_ASKED {
+            self.unrecovered(link, "a response");
+        } else {
+            self.status_missing(link, stat_sn);
         }
         self.links[link].is_live()
     }

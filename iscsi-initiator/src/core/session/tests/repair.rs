@@ -662,6 +662,25 @@ fn r280_a_status_with_data_does_not_count_after_all_was_asked_for_anew() {
 }
 
 #[test]
+fn a_status_that_does_not_come_with_its_data_is_asked_for_by_itself() {
+    let mut world = world();
+    let (itt, pieces) = world.reading(1, 1);
+    world.exp_cmd_sn = Serial(8);
+    let numbering = world.status();
+    let whole = DataIn { status: Some((Status::GOOD, Residual::None)), numbering, ..pieces[0].clone() };
+    world.say_damaged(whole, &pattern(100));
+    world.snack();
+    world.piece(&pieces[0]);
+    assert!(world.done().is_empty() && world.snacks().is_empty());
+    world.pass(AFTER);
+    let sent = world.sent();
+    assert_eq!(sent[0].0, status_snack(100, 1).into());
+    world.stat_sn = Serial(100);
+    world.good(itt, 1);
+    assert_eq!(world.ended(1).data, pattern(100));
+}
+
+#[test]
 fn an_aborted_command_keeps_no_status_back() {
     let mut world = world();
     let (itt, pieces) = world.reading(1, 3);
