@@ -275,6 +275,10 @@ impl Core {
         let Some((status, residual)) = pdu.status else { return Ok(()) };
         if self.accept_status(link, pdu.numbering.stat_sn)? && !self.is_concluded(pdu.itt) {
             let slot = self.find(link, pdu.itt)?;
+            if self.tasks.get_mut(slot).and_then(|task| task.scsi()).is_some_and(|scsi| scsi.repair.is_none()) {
+                self.complete(slot, status, residual, Bytes::new());
+                return Ok(());
+            }
             let held = Held { stat_sn: pdu.numbering.stat_sn, status, residual, sense: Bytes::new() };
             self.settle(link, slot, held, 0);
         }
@@ -287,12 +291,17 @@ impl Core {
         if !self.accept_status(link, pdu.numbering.stat_sn)? || self.is_concluded(pdu.itt) {
             return Ok(());
         }
-        let (slot, _) = self.find_scsi(link, pdu.itt, Opcode::ScsiResponse)?;
+        let (slot, task) = self.find_scsi(link, pdu.itt, Opcode::ScsiResponse)?;
+        let is_whole = task.scsi().is_some_and(|scsi| scsi.is_whole(pdu.exp_data_sn));
         if pdu.response != ServiceResponse::Completed {
             self.end(slot, Err(CommandError::Delivery(pdu.response)));
             return Ok(());
         }
         let sense = Bytes::copy_from_slice(split_sense(data)?.0);
+        if is_whole {
+            self.complete(slot, pdu.status, pdu.residual, sense);
+            return Ok(());
+        }
         let stat_sn = pdu.numbering.stat_sn;
         let held = Held { stat_sn, status: pdu.status, residual: pdu.residual, sense };
         self.data_ends_at(link, slot, pdu.exp_data_sn, &held)?;
@@ -337,7 +346,7 @@ impl Core {
     // R2T
 
     fn on_r2t(&mut self, link: LinkId, pdu: &R2t) -> Checked {
-        let (now, max_r2ts) = (self.now, self.negotiated.max_outstanding_r2t);
+        let (now, limit, max_r2ts) = (self.now, self.negotiated.max_burst_length, self.negotiated.max_outstanding_r2t);
         let recovers = self.links[link].recovery.is_some();
         if self.is_concluded(pdu.itt) {
             return Ok(());
@@ -349,8 +358,8 @@ impl Core {
         task.progress = now;
         let wrong = PeerMisbehaved::WrongTask { itt: pdu.itt, opcode: Opcode::R2t };
         let Some(scsi) = task.scsi().filter(|scsi| scsi.direction == Direction::Out) else { return Err(wrong) };
-        check_range(pdu, scsi.payload.len(), self.negotiated.max_burst_length)?;
-        if !self.place_r2t(link, slot, pdu)? {
+        check_range(pdu, scsi.payload.len(), limit)?;
+        if pdu.r2t_sn != scsi.r2t_sn && !self.place_r2t(link, slot, pdu)? {
             return Ok(());
         }
         let Some(scsi) = self.tasks.get_mut(slot).and_then(|task| task.scsi()) else { return Ok(()) };

@@ -127,6 +127,11 @@ impl Scsi {
         self.repair.as_deref().is_some_and(lacks)
     }
 
+    /// Whether nothing was ever missing, up to this DataSN.
+    pub(super) fn is_whole(&self, end: Serial) -> bool {
+        self.repair.is_none() && (self.direction != Direction::In || !end.gt(self.data_sn))
+    }
+
     /// Whether nothing of the target has come for it.
     fn is_untouched(&self) -> bool {
         let fresh = self.received == 0 && self.data_sn == Serial(0) && self.r2t_sn == Serial(0);

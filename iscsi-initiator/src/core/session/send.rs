@@ -88,6 +88,7 @@ impl Core {
             Some(cmd_sn) => {
                 self.stats.retries += 1;
                 self.window.retried(cmd_sn, link);
+                task.scsi().into_iter().for_each(|scsi| scsi.bursts.clear());
                 cmd_sn
             }
             None => self.window.take_on(link),
@@ -96,7 +97,6 @@ impl Core {
         let lun = task.lun;
         let Kind::Scsi(scsi) = &mut task.kind else { return };
         (scsi.r2t_sn, scsi.resumed) = (Serial(0), false);
-        scsi.bursts.clear();
         let unasked = Unasked::new(&self.negotiated, max_send, scsi.payload.len());
         scsi.requested = unasked.total;
         let header = ScsiCommand {
