@@ -108,12 +108,6 @@ impl Core {
         }
         let link = self.enter(start);
         self.report(Event::ConnectionRestored { cid: start.cid });
-        // Others that are lost can be logged out over this one.
-        for (_, link) in self.links.iter_mut() {
-            if let LinkState::Lost(lost @ Lost { step: Step::Wanted, .. }) = &mut link.state {
-                lost.step = Step::Waiting;
-            }
-        }
         self.logged_out(lost, now, None);
         self.pump();
         Some(link)
@@ -129,8 +123,7 @@ impl Core {
 
     /// What the login of a further connection has to say. It is added by [`Core::join`].
     pub(super) fn seat(&mut self) -> Result<Seat, CommandError> {
-        self.open_link()?;
-        self.refuse_when_full()?;
+        self.refuse_when_over()?;
         let taken = |cid| self.links.iter().any(|(_, link)| link.cid == cid && !link.is_closed());
         let mut cid = self.last_cid.wrapping_add(1);
         while taken(cid) {
@@ -147,15 +140,18 @@ impl Core {
     /// The session is over, or has as many connections as were agreed on. The connection is then to be closed.
     pub fn join(&mut self, start: &Start, now: Time) -> Result<LinkId, CommandError> {
         self.now = now;
-        self.open_link()?;
-        self.refuse_when_full()?;
+        self.refuse_when_over()?;
         let link = self.enter(start);
         self.report(Event::ConnectionAdded { cid: start.cid });
         self.pump();
         Ok(link)
     }
 
-    fn refuse_when_full(&self) -> Result<(), CommandError> {
+    /// A session whose connections are all lost takes a new one, as long as it waits for any.
+    fn refuse_when_over(&self) -> Result<(), CommandError> {
+        if self.cut_off().is_none() {
+            self.open_link()?;
+        }
         let limit = self.negotiated.max_connections;
         let count = self.links.iter().filter(|(_, link)| !link.is_closed()).count();
         if count < usize::from(limit) { Ok(()) } else { Err(CommandError::TooManyConnections { limit }) }
@@ -164,6 +160,12 @@ impl Core {
     fn enter(&mut self, start: &Start) -> LinkId {
         let (stat_sn, exp_cmd_sn, max_cmd_sn) = (start.exp_stat_sn, start.exp_cmd_sn, start.max_cmd_sn);
         self.window.update(&Numbering { stat_sn, exp_cmd_sn, max_cmd_sn });
+        // Those that are lost can be logged out over this one.
+        for (_, link) in self.links.iter_mut() {
+            if let LinkState::Lost(lost @ Lost { step: Step::Wanted, .. }) = &mut link.state {
+                lost.step = Step::Waiting;
+            }
+        }
         self.links.add(Link::new(&start.negotiated, start.cid, start.exp_stat_sn, self.now))
     }
 
