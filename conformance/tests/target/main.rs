@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 mod chap;
+mod clock;
 mod data;
 mod digest;
 mod discovery;
