@@ -72,7 +72,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Client<IO> {
                 return Pdu::parse(&frame.header).unwrap();
             }
             let mut buffer = [0; 8192];
-            let len = timeout(PATIENCE, self.io.read(&mut buffer)).await.expect("nothing comes").unwrap();
+            let len = timeout(PATIENCE, self.io.read(&mut buffer)).await.unwrap().unwrap();
             assert_ne!(len, 0, "the target has closed the connection");
             self.framer.feed(&buffer[..len]);
         }

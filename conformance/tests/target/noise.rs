@@ -97,7 +97,9 @@ impl Party {
             1 => drop(self.peers.remove(&cid)),
             2 => node.advance(node.now() + Duration::from_secs(number.into())),
             3 | 4 => self.command(cid, step == 3, number),
-            5 => self.send(cid, data_out(itt, ttt, number % 2, 512 * (number % 3), number % 4 == 0), &[1; 512]),
+            5 => {
+                self.send(cid, data_out(itt, ttt, number % 2, 512 * (number % 3), number.is_multiple_of(4)), &[1; 512])
+            }
             6 => self.manage(cid, TaskFunction::TaskReassign, itt, number),
             _ => {
                 let reason = LogoutReason::RemoveForRecovery;
