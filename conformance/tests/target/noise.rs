@@ -98,7 +98,8 @@ impl Party {
             2 => node.advance(node.now() + Duration::from_secs(number.into())),
             3 | 4 => self.command(cid, step == 3, number),
             5 => {
-                self.send(cid, data_out(itt, ttt, number % 2, 512 * (number % 3), number.is_multiple_of(4)), &[1; 512])
+                let pdu = data_out(itt, ttt, number % 2, 512 * (number % 3), number.is_multiple_of(4));
+                self.send(cid, pdu, &[1; 512]);
             }
             6 => self.manage(cid, TaskFunction::TaskReassign, itt, number),
             _ => {
