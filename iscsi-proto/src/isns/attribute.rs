@@ -95,8 +95,8 @@ impl Attribute {
     /// address in IPv6 (RFC 4291, section 2.5.5.1), so it is taken for what is meant; `::` and `::1` are left alone.
     pub fn as_address(&self) -> Result<IpAddr, ValueError> {
         let address = Ipv6Addr::from(self.fixed::<16>()?);
-        let compatible = address.to_ipv4().filter(|address| address.octets()[0] != 0);
-        Ok(compatible.map_or(IpAddr::V6(address), IpAddr::V4))
+        let compatible = || address.to_ipv4().filter(|address| address.octets()[0] != 0);
+        Ok(address.to_ipv4_mapped().or_else(compatible).map_or(IpAddr::V6(address), IpAddr::V4))
     }
 
     /// Whether it has no value.
@@ -209,7 +209,7 @@ mod tests {
         for (wire, address) in [
             ("::ffff:10.0.0.1", "10.0.0.1"),
             ("::10.0.0.1", "10.0.0.1"),
-            ("::ffff:0.0.0.0", "::ffff:0.0.0.0"),
+            ("::ffff:0.0.0.0", "0.0.0.0"),
             ("::", "::"),
             ("::1", "::1"),
             ("fd00::5", "fd00::5"),
