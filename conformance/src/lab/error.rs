@@ -22,6 +22,9 @@ impl NotRun {
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum LabError {
+    /// The machine lacks something.
+    #[error(transparent)]
+    NotRun(#[from] NotRun),
     /// Files, pipes or processes.
     #[error("cannot {what}")]
     Io {

@@ -17,10 +17,14 @@
 
 mod bundled;
 mod error;
+mod hold;
 pub mod image;
+mod kinds;
 mod leash;
+mod offer;
 mod plan;
 mod program;
+mod provider;
 mod python;
 pub mod stamp;
 mod tgt;
@@ -28,9 +32,13 @@ mod tool;
 
 pub use bundled::Bundled;
 pub use error::{LabError, NotRun};
+pub use hold::{down, hold, up};
+pub use kinds::{KINDS, Kind, kind};
 pub use leash::Leash;
-pub use plan::{Lun, Target};
+pub use offer::{Disk, Offer, Role};
+pub use plan::{Account, Lun, Target};
 pub use program::{Ran, Riscsiadm, program};
+pub use provider::{Lab, Refused};
 pub use python::python;
 pub use tgt::{Nexus, Setup, Tgt, tgt};
 pub use tool::tool;

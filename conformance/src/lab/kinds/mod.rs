@@ -1,0 +1,24 @@
+//! The labs that can be brought up by name, each with a target for every role that it can play.
+
+mod tgt;
+
+use super::{Lab, LabError};
+
+/// A kind of lab.
+pub struct Kind {
+    /// What it is called on the command line and in the table of results.
+    pub name: &'static str,
+    /// One line about it.
+    pub about: &'static str,
+    /// Starts one with everything that it can serve.
+    pub start: fn() -> Result<Box<dyn Lab>, LabError>,
+}
+
+/// All kinds of labs.
+pub const KINDS: &[Kind] =
+    &[Kind { name: "tgt", about: "tgtd, a target in user space (Debian package tgt)", start: tgt::start }];
+
+/// The kind with this name.
+pub fn kind(name: &str) -> Option<&'static Kind> {
+    KINDS.iter().find(|kind| kind.name == name)
+}
