@@ -29,9 +29,7 @@ pub enum IsnsError {
         found: u16,
     },
     /// PDUs of two messages are mixed.
-    #[error(
-        "PDUs of {function} in transaction {transaction} and of another message are mixed (RFC 4171, section 5.2)"
-    )]
+    #[error("PDUs of {function} in transaction {transaction} and of another message are mixed (RFC 4171, section 5.2)")]
     Mixed {
         /// The function of the message that began.
         function: Function,

@@ -98,7 +98,10 @@ fn json_has_the_table_without_its_secrets() {
     assert!(!printed.contains("secret1"), "{printed}");
     let document: serde_json::Value = serde_json::from_str(&printed).unwrap();
     let [a, b] = &document["firmware"].as_array().unwrap()[..] else { panic!("{printed}") };
-    assert_eq!(a["chap"], serde_json::json!({ "username": null, "password": null, "username_in": null, "password_in": null }));
+    assert_eq!(
+        a["chap"],
+        serde_json::json!({ "username": null, "password": null, "username_in": null, "password_in": null })
+    );
     assert_eq!(b["chap"]["username"], "joe");
     assert_eq!(b["chap"]["password_in"], "********");
     let network = serde_json::json!({
@@ -106,7 +109,10 @@ fn json_has_the_table_without_its_secrets() {
         "subnet_mask": null, "gateway": null, "dns": [], "vlan": null,
     });
     assert_eq!(a["network"], network);
-    assert_eq!((&a["target"], &a["lun"], &b["port"]), (&"iqn.2001-04.com.example:a".into(), &"0000000000000000".into(), &3261.into()));
+    assert_eq!(
+        (&a["target"], &a["lun"], &b["port"]),
+        (&"iqn.2001-04.com.example:a".into(), &"0000000000000000".into(), &3261.into())
+    );
 }
 
 #[test]
@@ -151,7 +157,10 @@ fn operations_and_levels_are_those_of_every_discovery() {
     assert_eq!(tool.ok("-m discovery -t fw -o show").lines().count(), 2);
     assert_eq!(files(&tool.db()), [""; 0]);
     let tree = tool.ok("-m discovery -t fw -P 1");
-    assert!(tree.starts_with(&format!("Target: {X}:a\n\tPortal: 10.0.0.1:3260,1\n\t\tIface Name: default\n")), "{tree}");
+    assert!(
+        tree.starts_with(&format!("Target: {X}:a\n\tPortal: 10.0.0.1:3260,1\n\t\tIface Name: default\n")),
+        "{tree}"
+    );
 }
 
 #[test]

@@ -130,7 +130,11 @@ fn a_server_that_is_busy_is_asked_again() {
 #[test]
 fn what_the_server_refuses_is_told_by_code_and_word() {
     for (answers, code, line) in [
-        (vec![status(Status::SOURCE_UNAUTHORIZED)], 25, "The iSNS server refused the query: source unauthorized (status 8)"),
+        (
+            vec![status(Status::SOURCE_UNAUTHORIZED)],
+            25,
+            "The iSNS server refused the query: source unauthorized (status 8)",
+        ),
         (
             vec![status(Status::SOURCE_UNKNOWN), status(Status::INVALID_REGISTRATION)],
             26,

@@ -44,6 +44,12 @@ pub enum IsnsError {
     /// The server closed the connection instead of answering.
     #[error("the iSNS server closed the connection instead of answering")]
     Closed,
+    /// The server names no target where it has another.
+    #[error("the iSNS server has another target without a name (RFC 4171, section 5.7.5.3)")]
+    NoName,
+    /// The server tells of a target again that it had told of before.
+    #[error("the iSNS server goes round in a circle instead of telling each target once (RFC 4171, section 5.6.5.3)")]
+    Circle,
     /// More targets and portals than anybody needs.
     #[error("the answer of the iSNS server holds more than {MAX_ENTRIES} targets and portals")]
     TooMany,
@@ -52,9 +58,6 @@ pub enum IsnsError {
 impl IsnsError {
     /// Whether the same request may succeed later: the server says that it is busy.
     pub const fn is_retriable(&self) -> bool {
-        matches!(
-            self,
-            Self::QueryRefused { status: Status::BUSY } | Self::RegistrationRefused { status: Status::BUSY }
-        )
+        matches!(self, Self::QueryRefused { status: Status::BUSY } | Self::RegistrationRefused { status: Status::BUSY })
     }
 }

@@ -2,18 +2,21 @@
 //!
 //! A conversation goes on step by step as a login does: [`Isns::new`] gives the first request, [`Isns::receive`] takes the
 //! response and gives the next. The server shows a client the targets of its discovery domains. One that does not know the
-//! client at all says so; then the client registers, asks again, and removes its registration at the end.
+//! client at all says so; then the client registers, asks again, and removes its registration at the end. One that cannot
+//! tell all targets at once is asked for one after the other.
 
 mod answer;
 mod error;
 #[cfg(test)]
 mod tests;
+mod walk;
 
 use bytes::{Bytes, BytesMut};
 use iscsi_proto::isns::{Answer, Attribute, Function, Message, NodeType, Status, Tag};
 use iscsi_proto::name::IscsiName;
 
 use super::targets::Targets;
+use walk::{Walk, Way};
 
 pub use error::IsnsError;
 
@@ -22,6 +25,16 @@ pub const MAX_STRAYS: u8 = 16;
 
 /// The protocol of an entity (RFC 4171, section 6.2.2).
 const ISCSI: u32 = 2;
+/// What is asked about a target: itself, its portals, and the portal groups that join the two.
+const WANTED: [Tag; 7] = [
+    Tag::NAME,
+    Tag::NODE_TYPE,
+    Tag::PORTAL_ADDRESS,
+    Tag::PORTAL_PORT,
+    Tag::GROUP_ADDRESS,
+    Tag::GROUP_PORT,
+    Tag::GROUP_TAG,
+];
 /// The longest alias in bytes: 256 with its NUL (RFC 4171, section 6.4.3).
 const MAX_ALIAS: usize = 255;
 
@@ -75,6 +88,10 @@ pub struct Isns {
 enum State {
     Querying,
     Registering,
+    /// Asking for the next target.
+    Walking(Walk),
+    /// Asking what is known of that target.
+    Detailing(Walk),
     /// Saying goodbye; what was found, or why nothing was.
     Leaving(Result<Targets, IsnsError>),
 }
@@ -113,6 +130,11 @@ impl Isns {
         match std::mem::replace(&mut self.state, State::Querying) {
             State::Querying => self.answered(answer),
             State::Registering => self.registered(answer.status),
+            State::Walking(walk) => self.walked(walk, answer),
+            State::Detailing(mut walk) => {
+                walk.told(answer)?;
+                self.go(State::Walking(walk))
+            }
             // What was found counts, whatever becomes of the goodbye.
             State::Leaving(found) => found.map(Step::Done),
         }
@@ -137,7 +159,16 @@ impl Isns {
             // Some servers call it an error that nothing matches (RFC 4171, section 5.6.5.2, says that it is none).
             Status::NO_SUCH_ENTRY => self.leave(Ok(Targets::default())),
             Status::SOURCE_UNKNOWN if may_register => self.go(State::Registering),
+            status @ (Status::INTERNAL | Status::UNKNOWN_ERROR) => self.go(State::Walking(Walk::new(status))),
             status => self.leave(Err(IsnsError::QueryRefused { status })),
+        }
+    }
+
+    fn walked(self, mut walk: Walk, answer: Answer) -> Result<Step, IsnsError> {
+        match walk.found(answer) {
+            Ok(Way::Found) => self.go(State::Detailing(walk)),
+            Ok(Way::End(attributes)) => self.leave(answer::targets(&attributes)),
+            Err(error) => self.leave(Err(error)),
         }
     }
 
@@ -160,8 +191,9 @@ impl Isns {
     }
 
     const fn function(&self) -> Function {
-        match self.state {
-            State::Querying => Function::QUERY,
+        match &self.state {
+            State::Querying | State::Detailing(_) => Function::QUERY,
+            State::Walking(_) => Function::GET_NEXT,
             State::Registering => Function::REGISTER,
             State::Leaving(_) => Function::DEREGISTER,
         }
@@ -169,9 +201,11 @@ impl Isns {
 
     /// The request that this state waits to be answered, in a transaction of its own.
     fn request(&mut self) -> Result<Bytes, IsnsError> {
-        self.transaction += 1;
-        let attributes = match self.state {
+        self.transaction = self.transaction.wrapping_add(1);
+        let attributes = match &self.state {
             State::Querying => self.query(),
+            State::Walking(walk) => walk.next(self.source()),
+            State::Detailing(walk) => walk.details(self.source()),
             State::Registering => self.registration(),
             State::Leaving(_) => vec![self.source(), Attribute::DELIMITER, self.source()],
         };
@@ -184,19 +218,10 @@ impl Isns {
         Attribute::text(Tag::NAME, self.config.name.as_str())
     }
 
-    /// Asks for all targets with their portals, and with the portal groups that join the two.
+    /// Asks for all targets.
     fn query(&self) -> Vec<Attribute> {
-        let wanted = [
-            Tag::NAME,
-            Tag::NODE_TYPE,
-            Tag::PORTAL_ADDRESS,
-            Tag::PORTAL_PORT,
-            Tag::GROUP_ADDRESS,
-            Tag::GROUP_PORT,
-            Tag::GROUP_TAG,
-        ];
         let key = [self.source(), Attribute::number(Tag::NODE_TYPE, NodeType::TARGET.0), Attribute::DELIMITER];
-        key.into_iter().chain(wanted.map(Attribute::empty)).collect()
+        key.into_iter().chain(WANTED.map(Attribute::empty)).collect()
     }
 
     /// Registers an entity of which the server chooses the identifier, since it has none (RFC 4171, section 5.6.5.1).

@@ -68,7 +68,8 @@ impl Collector {
     /// The targets. One that had addresses, none of them good, is not at the portal that was asked: it said so.
     pub(in crate::core) fn finish(self) -> Targets {
         let Targets { targets, skipped } = self.found;
-        let lost = |place, target: &DiscoveredTarget| target.addresses.is_empty() && self.damaged.contains(&Place(place));
+        let lost =
+            |place, target: &DiscoveredTarget| target.addresses.is_empty() && self.damaged.contains(&Place(place));
         let kept = targets.into_iter().enumerate().filter(|(place, target)| !lost(*place, target));
         Targets { targets: kept.map(|(_, target)| target).collect(), skipped }
     }

@@ -55,8 +55,7 @@ fn from_network(
 /// The firmware says by itself which way it went, so nothing is bound to the interfaces that a person made.
 fn from_firmware(context: &Context, run: &Run) -> Result<(Vec<Found>, Vec<IfaceName>), Failure> {
     let found = firmware::found(context, &firmware::targets()?);
-    let ifaces =
-        if run.ifaces.is_empty() { vec![IfaceName::default_iface()] } else { ifaces(context, &run.ifaces)? };
+    let ifaces = if run.ifaces.is_empty() { vec![IfaceName::default_iface()] } else { ifaces(context, &run.ifaces)? };
     Ok((found, ifaces))
 }
 
