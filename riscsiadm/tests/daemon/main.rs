@@ -5,9 +5,16 @@
 mod basics;
 mod failures;
 mod iface;
+#[path = "../support/isns.rs"]
+#[expect(dead_code, reason = "the modes use more of it")]
+mod isns;
 mod json;
 mod loss;
+mod moved;
 mod parallel;
+#[path = "../support/portal.rs"]
+#[expect(dead_code, reason = "the modes use more of it")]
+mod portal;
 mod protocol;
 mod startup;
 #[path = "../support/target.rs"]
