@@ -23,7 +23,7 @@ use crate::session::{Info, Session};
 use crate::tap::Tap;
 
 /// Events that a slow listener may fall behind.
-const EVENTS: usize = 256;
+const EVENTS: usize = 64;
 
 /// Sets up a session; made by [`Session::builder`].
 #[derive(Clone, Debug)]
@@ -186,6 +186,9 @@ impl Builder {
                         local: io.get_ref().local_addr().ok(),
                         ..self.info(&login, &logged_in)
                     };
+                    if !self.config.busy_poll.is_zero() {
+                        io.read_at_once();
+                    }
                     return Ok(self.start(io, *logged_in, &received, info));
                 }
             }
@@ -245,6 +248,7 @@ impl Builder {
         let mailbox = Arc::new(Mailbox::default());
         let (events, _) = broadcast::channel(EVENTS);
         let session = Session::new(Arc::clone(&mailbox), events.downgrade(), info, timeouts.command);
-        (session, Connection::new(io, logged_in.start, patience, received, mailbox, events))
+        let connection = Connection::new(io, logged_in.start, patience, received, mailbox, events);
+        (session, connection.busy_poll(self.config.busy_poll))
     }
 }

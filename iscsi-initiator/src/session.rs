@@ -65,7 +65,7 @@ pub struct Info {
     pub negotiated: Negotiated,
 }
 
-/// A stream of [`Event`]s, from the time it was asked for. An owner that falls behind by 256 events loses the oldest.
+/// A stream of [`Event`]s, from the time it was asked for. An owner that falls behind by 64 events loses the oldest.
 #[derive(Debug)]
 pub struct Events(broadcast::Receiver<Event>);
 

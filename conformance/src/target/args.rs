@@ -5,6 +5,7 @@
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::Duration;
 
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser};
 use iscsi_proto::name::IscsiName;
@@ -39,6 +40,9 @@ struct Raw {
     /// What initiators have to prove to discover targets
     #[arg(long, value_name = "USER:SECRET")]
     discovery_chap: Option<Account>,
+    /// Go on looking for work for so many microseconds before sleeping: quicker answers for more processor time
+    #[arg(long, value_name = "MICROSECONDS", default_value_t = 0)]
+    poll: u32,
     /// Misbehave on every connection as the script in this file says
     #[arg(long, value_name = "SCRIPT-FILE")]
     hostile: Option<PathBuf>,
@@ -122,7 +126,8 @@ impl Args {
         let specs = groups.iter().map(|group| group.luns.iter().map(|spec| spec.text.clone()).collect()).collect();
         let targets = groups.into_iter().map(Group::config).collect::<Result<_, _>>()?;
         let discovery_chap = raw.discovery_chap.map(|account| Chap::new(account.0));
-        let config = Config { targets, discovery_chap, ..Config::default() };
+        let busy_poll = Duration::from_micros(raw.poll.into());
+        let config = Config { targets, discovery_chap, busy_poll, ..Config::default() };
         Ok(Self { listen: raw.listen, config, hostile: raw.hostile, specs })
     }
 }

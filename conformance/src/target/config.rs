@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use iscsi_proto::name::IscsiName;
 use iscsi_proto::portal::{Portal, PortalGroupTag};
@@ -16,6 +17,8 @@ pub struct Config {
     pub discovery_chap: Option<Chap>,
     /// Limits of discovery sessions and of logins whose target is not known yet.
     pub limits: Limits,
+    /// For how long a connection goes on looking for work before it sleeps; zero, the default, sleeps at once.
+    pub busy_poll: Duration,
 }
 
 /// One target with its logical units.
