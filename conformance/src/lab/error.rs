@@ -43,6 +43,14 @@ pub enum LabError {
         /// What it printed, both streams.
         output: String,
     },
+    /// A script in a virtual machine ended with an error.
+    #[error("a script in the guest ended with {status}: {output}")]
+    Guest {
+        /// Its exit status.
+        status: i32,
+        /// What it printed.
+        output: String,
+    },
     /// The target ended or was silent before it was ready.
     #[error("the target did not become ready: {why}")]
     NotReady {

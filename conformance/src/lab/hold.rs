@@ -22,6 +22,7 @@ pub fn up(kind: &Kind) -> Result<String, LabError> {
     if let Ok(mut there) = UnixStream::connect(socket(kind)?) {
         return told(&mut there);
     }
+    (kind.prepare)()?;
     let program = std::env::current_exe().map_err(LabError::io("find this program"))?;
     let mut holder = Command::new(program);
     holder.args(["hold", kind.name]).stdin(Stdio::null()).stdout(Stdio::piped()).process_group(0);

@@ -67,6 +67,15 @@ impl Isns {
         self.leash.pid()
     }
 
+    /// Its version, such as `open-isns 0.101`.
+    pub fn version(&self) -> String {
+        let said = Command::new(&self.isnsadm).arg("--version").output();
+        let said = said.map(|done| [done.stdout, done.stderr].concat()).unwrap_or_default();
+        let said = String::from_utf8_lossy(&said).into_owned();
+        let number = said.lines().find_map(|line| line.strip_prefix("Open-iSNS version "));
+        format!("open-isns {}", number.unwrap_or_default().trim())
+    }
+
     /// Registers a target with its portals, as an entity of its own. Its portal group has the tag 1.
     pub fn register(&self, target: &str, portals: &[SocketAddr]) -> Result<(), LabError> {
         let entity = format!("entity={target}.example").replace(':', ".");

@@ -32,6 +32,7 @@ mod python;
 pub mod stamp;
 mod tgt;
 mod tool;
+mod vm;
 
 pub use bundled::Bundled;
 pub use error::{LabError, NotRun};
@@ -47,6 +48,7 @@ pub use provider::{Lab, Refused};
 pub use python::python;
 pub use tgt::{Nexus, Setup, Tgt, tgt};
 pub use tool::tool;
+pub use vm::{Image, Vm, build_vm, vm};
 
 /// The value, or `None` after printing `not run: TEST: WHY` where the lab cannot be had.
 ///

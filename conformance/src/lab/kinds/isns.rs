@@ -28,7 +28,8 @@ impl Lab for Running {
     }
 
     fn reach(&self) -> String {
-        let known = self.known.iter().flat_map(|lab| lab.offers()).filter(|offer| TARGETS.contains(&offer.target.as_str()));
+        let known =
+            self.known.iter().flat_map(|lab| lab.offers()).filter(|offer| TARGETS.contains(&offer.target.as_str()));
         let known: String = known.map(|offer| offer.to_string()).collect();
         format!("iSNS server: {}\nRegistered:\n{known}", self.isns.server())
     }
