@@ -1,6 +1,6 @@
 //! The initiator against a real istgt: a third implementation of a target, beside tgt and the bundled one.
 
-#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "helpers of tests fail as tests do")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail as tests do")]
 
 use std::fs;
 use std::path::PathBuf;

@@ -123,7 +123,7 @@ pub fn isns(input: &[u8]) {
     }
     let mut wire = BytesMut::new();
     for message in &sent {
-        message.encode_in(usize::from(payload), &mut wire).expect("it came in as many bytes");
+        assert_eq!(message.encode_in(usize::from(payload), &mut wire), Ok(()));
         let answer = message.answer().map(|answer| [answer.key, answer.operating].concat());
         for attribute in message.attributes().into_iter().chain(answer).flatten() {
             let _ = (attribute.as_text(), attribute.as_number(), attribute.as_address());

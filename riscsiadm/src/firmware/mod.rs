@@ -267,10 +267,9 @@ mod tests {
         let found = read(&LEAST);
         assert_eq!(found.len(), 1);
         assert_eq!((found[0].port, found[0].nic.dhcp, found[0].chap_type), (3260, false, ChapType::Unknown));
-        for missing in 0..LEAST.len() {
-            let mut less = LEAST.to_vec();
-            less.remove(missing);
-            assert_eq!(read(&less), [], "{:?}", LEAST[missing]);
+        for missing in LEAST {
+            let less: Vec<_> = LEAST.into_iter().filter(|attribute| *attribute != missing).collect();
+            assert_eq!(read(&less), [], "{missing:?}");
         }
         for (name, value) in [("target0/flags", "2"), ("ethernet0/flags", "0"), ("target0/nic-assoc", "1")] {
             assert_eq!(read(&[&LEAST[..], &[(name, value)]].concat()), [], "{name}");

@@ -140,7 +140,7 @@ fn what_the_server_refuses_is_told_by_code_and_word() {
             26,
             "The iSNS server refused to register this initiator: invalid registration (status 3)",
         ),
-        (vec![None], 25, "The iSNS server closed the connection instead of answering"),
+        (vec![], 25, "The iSNS server closed the connection instead of answering"),
     ] {
         let server = IsnsServer::start(answers);
         let word = if code == 25 { "query" } else { "registration" };

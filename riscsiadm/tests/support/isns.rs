@@ -9,15 +9,17 @@ use std::thread;
 use bytes::BytesMut;
 use iscsi_proto::isns::{Attribute, Function, Message, Reader, Status, Tag};
 
-/// How a request is answered: with this status and these attributes, or not at all.
-pub(crate) type Answer = Option<(Status, Vec<Attribute>)>;
+/// How a request is answered: with this status and these attributes.
+pub(crate) type Answer = (Status, Vec<Attribute>);
+/// What was asked, in order.
+pub(crate) type Asked = Vec<(Function, Vec<Attribute>)>;
 
 /// A server that runs until the test ends.
 pub(crate) struct IsnsServer {
     /// Where it is.
     pub(crate) addr: SocketAddr,
     answers: Arc<Mutex<VecDeque<Answer>>>,
-    seen: Arc<Mutex<Vec<(Function, Vec<Attribute>)>>>,
+    seen: Arc<Mutex<Asked>>,
 }
 
 impl IsnsServer {
@@ -46,18 +48,18 @@ impl IsnsServer {
     }
 
     /// What was asked since the last call.
-    pub(crate) fn seen(&self) -> Vec<(Function, Vec<Attribute>)> {
+    pub(crate) fn seen(&self) -> Asked {
         std::mem::take(&mut self.seen.lock().unwrap())
     }
 }
 
-fn serve(mut stream: TcpStream, answers: &Mutex<VecDeque<Answer>>, seen: &Mutex<Vec<(Function, Vec<Attribute>)>>) {
+fn serve(mut stream: TcpStream, answers: &Mutex<VecDeque<Answer>>, seen: &Mutex<Asked>) {
     let mut reader = Reader::default();
     let mut bytes = [0; 4096];
     loop {
         while let Some(request) = reader.next_message().unwrap() {
             seen.lock().unwrap().push((request.function(), request.attributes().unwrap()));
-            let Some(Some((status, attributes))) = answers.lock().unwrap().pop_front() else { return };
+            let Some((status, attributes)) = answers.lock().unwrap().pop_front() else { return };
             let response = Message::response(request.function(), request.transaction(), status, &attributes);
             let mut wire = BytesMut::new();
             response.encode_in(16, &mut wire).unwrap();
@@ -73,12 +75,12 @@ fn serve(mut stream: TcpStream, answers: &Mutex<VecDeque<Answer>>, seen: &Mutex<
 /// The answer that knows these targets.
 pub(crate) fn found(targets: &[Vec<Attribute>]) -> Answer {
     let attributes = [Attribute::DELIMITER].into_iter().chain(targets.concat()).collect();
-    Some((Status::SUCCESS, attributes))
+    (Status::SUCCESS, attributes)
 }
 
 /// An answer without attributes.
 pub(crate) fn status(status: Status) -> Answer {
-    Some((status, vec![]))
+    (status, vec![])
 }
 
 /// A target with these portals, each with its group.

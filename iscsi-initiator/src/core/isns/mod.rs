@@ -128,7 +128,7 @@ impl Isns {
         self.matches(message)?;
         let answer = message.answer()?;
         match std::mem::replace(&mut self.state, State::Querying) {
-            State::Querying => self.answered(answer),
+            State::Querying => self.answered(&answer),
             State::Registering => self.registered(answer.status),
             State::Walking(walk) => self.walked(walk, answer),
             State::Detailing(mut walk) => {
@@ -152,7 +152,7 @@ impl Isns {
         Ok(())
     }
 
-    fn answered(self, answer: Answer) -> Result<Step, IsnsError> {
+    fn answered(self, answer: &Answer) -> Result<Step, IsnsError> {
         let may_register = !self.registered && self.config.registration == Registration::WhenUnknown;
         match answer.status {
             Status::SUCCESS => self.leave(answer::targets(&answer.operating)),
