@@ -1,5 +1,7 @@
 //! Targets that are elsewhere when a session is lost.
 
+use std::thread;
+
 use iscsi_proto::pdu::LoginStatus;
 
 use super::isns::{IsnsServer, found};
@@ -61,16 +63,29 @@ fn a_target_that_nobody_told_of_is_awaited_where_it_was() {
 /// Discovery may be broken as well, or know nothing new: the place of the record is tried again all the same.
 #[test]
 fn a_discovery_that_does_not_help_does_no_harm() {
-    for text in ["", "nonsense\0", &announced("disk2", &["127.0.0.1:1,1"]), &announced("disk1", &["127.0.0.1:1,1"])] {
-        let target = Target::start(&[0]);
-        let portal = Portal::with(&announced("disk1", &[&format!("{},1", target.addr)]));
-        let tool = Tool::new();
-        tool.ok(&format!("-m discovery -t st -p {}", portal.addr));
-        portal.answer(text);
-        tool.ok(&format!("-m node -T {NAME} -l"));
-        let isid = target.login();
-        target.refuse(LoginStatus::NOT_FOUND);
-        target.drop_all();
-        assert_eq!((target.event(), target.login()), (Event::Gone, isid), "{text:?}");
-    }
+    let answers = [
+        String::new(),
+        "nonsense\0".to_owned(),
+        announced("disk2", &["127.0.0.1:1,1"]),
+        announced("disk1", &["127.0.0.1:1,1"]),
+    ];
+    thread::scope(|scope| {
+        for answer in &answers {
+            scope.spawn(move || comes_back(answer));
+        }
+    });
+}
+
+/// The session comes back where it was, although this is what the portal answers meanwhile.
+fn comes_back(answer: &str) {
+    let target = Target::start(&[0]);
+    let portal = Portal::with(&announced("disk1", &[&format!("{},1", target.addr)]));
+    let tool = Tool::new();
+    tool.ok(&format!("-m discovery -t st -p {}", portal.addr));
+    portal.answer(answer);
+    tool.ok(&format!("-m node -T {NAME} -l"));
+    let isid = target.login();
+    target.refuse(LoginStatus::NOT_FOUND);
+    target.drop_all();
+    assert_eq!((target.event(), target.login()), (Event::Gone, isid), "{answer:?}");
 }
