@@ -76,13 +76,16 @@ impl Isns {
         format!("open-isns {}", number.unwrap_or_default().trim())
     }
 
-    /// Registers a target with its portals, as an entity of its own. Its portal group has the tag 1.
-    pub fn register(&self, target: &str, portals: &[SocketAddr]) -> Result<(), LabError> {
-        let entity = format!("entity={target}.example").replace(':', ".");
+    /// Registers targets with the portals at which all of them are, as one entity. A portal belongs to one entity only. The
+    /// portal groups have the tag 1.
+    pub fn register(&self, targets: &[&str], portals: &[SocketAddr]) -> Result<(), LabError> {
+        let Some(first) = targets.first() else { return Ok(()) };
+        let entity = format!("entity={first}.example").replace(':', ".");
+        let names = targets.iter().map(|target| format!("target={target}"));
         let portals = portals.iter().map(|portal| format!("portal={portal}/tcp"));
-        let objects: Vec<String> = [entity, format!("target={target}")].into_iter().chain(portals).collect();
+        let objects: Vec<String> = [entity].into_iter().chain(names).chain(portals).collect();
         let objects: Vec<&str> = objects.iter().map(String::as_str).collect();
-        self.isnsadm(target, &[&["--register"], &objects[..]].concat()).map(|_| ())
+        self.isnsadm(first, &[&["--register"], &objects[..]].concat()).map(|_| ())
     }
 
     /// Puts nodes into a discovery domain: those in one see each other and nobody else.

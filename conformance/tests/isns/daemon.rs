@@ -32,8 +32,8 @@ fn start() -> Option<Lab> {
     let isns = isns.start().unwrap();
     let bundled = Bundled::start(&["--target", OURS, "--lun", &format!("file:{}", ours.display())]).unwrap();
     let istgt = istgt.target(Target::new(THEIRS).lun(Lun::file(&theirs))).start().unwrap();
-    isns.register(OURS, &[bundled.portal()]).unwrap();
-    isns.register(THEIRS, &istgt.portals()).unwrap();
+    isns.register(&[OURS], &[bundled.portal()]).unwrap();
+    isns.register(&[THEIRS], &istgt.portals()).unwrap();
     let portal = bundled.portal();
     Some(Lab { isns, _bundled: bundled, istgt, bundled: portal, _dir: dir })
 }
@@ -111,7 +111,7 @@ async fn targets_may_be_too_many_for_one_answer() {
     for number in 0..40 {
         let portals: Vec<SocketAddr> =
             (1..=3).map(|host| format!("10.0.{number}.{host}:3260").parse().unwrap()).collect();
-        isns.register(&format!("iqn.2026-01.org.example:{number}"), &portals).unwrap();
+        isns.register(&[&format!("iqn.2026-01.org.example:{number}")], &portals).unwrap();
     }
     let found = Discovery::new(&initiator()).isns(&isns.server().into()).await.unwrap();
     assert_eq!((found.targets.len(), lines(&found).len()), (40, 120));

@@ -1,8 +1,6 @@
 use crate::lab::{self, Isns, Lab, LabError, Offer};
 
-const TARGETS: [&str; 2] = ["iqn.2026-01.org.example:open", "iqn.2026-01.org.example:portals"];
-
-/// An iSNS server that knows the targets of a target, if there is one on this machine to be known.
+/// An iSNS server that knows the targets of an istgt, if there is one on this machine.
 struct Running {
     isns: Isns,
     known: Option<Box<dyn Lab>>,
@@ -11,8 +9,10 @@ struct Running {
 pub(super) fn start() -> Result<Box<dyn Lab>, LabError> {
     let isns = lab::isns()?.start()?;
     let known = super::istgt::start().ok();
-    for offer in known.iter().flat_map(|lab| lab.offers()).filter(|offer| TARGETS.contains(&offer.target.as_str())) {
-        isns.register(&offer.target, &offer.portals)?;
+    let offers: Vec<Offer> = known.iter().flat_map(|lab| lab.offers()).collect();
+    if let Some(first) = offers.first() {
+        let targets: Vec<&str> = offers.iter().map(|offer| offer.target.as_str()).collect();
+        isns.register(&targets, &first.portals)?;
     }
     Ok(Box::new(Running { isns, known }))
 }
@@ -28,9 +28,7 @@ impl Lab for Running {
     }
 
     fn reach(&self) -> String {
-        let known =
-            self.known.iter().flat_map(|lab| lab.offers()).filter(|offer| TARGETS.contains(&offer.target.as_str()));
-        let known: String = known.map(|offer| offer.to_string()).collect();
-        format!("iSNS server: {}\nRegistered:\n{known}", self.isns.server())
+        let known: String = self.known.iter().map(|lab| lab.reach()).collect();
+        format!("iSNS server: {}\nIt knows:\n{known}", self.isns.server())
     }
 }
