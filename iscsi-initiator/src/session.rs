@@ -206,7 +206,7 @@ impl Session {
         self.ask(request, |finished| if let Finished::Text(answer) = finished { Some(answer) } else { None }).await
     }
 
-    /// What went over the wire since login.
+    /// What went over the wire, login included. After the end of the session that is all that ever went.
     pub async fn stats(&self) -> Result<Stats, CommandError> {
         self.ask(Request::Stats, |finished| if let Finished::Stats(stats) = finished { Some(*stats) } else { None })
             .await

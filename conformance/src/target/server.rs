@@ -21,6 +21,7 @@ use tokio::time::Instant;
 use super::config::Config;
 use super::core::{Connection, Ending, HIGH_WATER, Node, UnitError, Wire};
 use super::counters::Counters;
+use super::ticker::{Ticker, keep};
 
 /// What one read can bring in.
 const READ: usize = 256 * 1024;
@@ -39,6 +40,7 @@ pub struct Server {
     stop: watch::Sender<bool>,
     listeners: JoinSet<()>,
     busy_poll: Duration,
+    _clock: JoinSet<()>,
 }
 
 impl Server {
@@ -48,7 +50,10 @@ impl Server {
         let node = Arc::new(Node::new(config)?);
         let listener = TcpListener::bind(addr).await?;
         let addr = listener.local_addr()?;
-        let mut server = Self { node, addr, stop: watch::Sender::new(false), listeners: JoinSet::new(), busy_poll };
+        let mut clock = JoinSet::new();
+        clock.spawn(keep(node.clone()));
+        let (stop, listeners) = (watch::Sender::new(false), JoinSet::new());
+        let mut server = Self { node, addr, stop, listeners, busy_poll, _clock: clock };
         server.serve(listener);
         Ok(server)
     }
@@ -142,6 +147,9 @@ pub enum ServerError {
 
 /// A connection and its socket.
 struct Driver {
+    node: Arc<Node>,
+    /// At error recovery level 1 and up.
+    ticker: Option<Ticker>,
     stream: TcpStream,
     connection: Connection,
     input: Input,
@@ -172,8 +180,8 @@ enum Event {
 impl Driver {
     fn new(stream: TcpStream, node: Arc<Node>, portal: Portal, busy_poll: Duration) -> Self {
         let notify = Arc::new(Notifier(Notify::new()));
-        let connection = Connection::new(node, portal, Waker::from(notify.clone()));
-        Self { stream, connection, input: Input::new(), wire: Wire::new(), notify, busy_poll }
+        let connection = Connection::new(node.clone(), portal, Waker::from(notify.clone()));
+        Self { node, ticker: None, stream, connection, input: Input::new(), wire: Wire::new(), notify, busy_poll }
     }
 
     async fn run(&mut self) -> io::Result<()> {
@@ -181,6 +189,7 @@ impl Driver {
             Ok(result) => result?,
             Err(_) => return Err(io::Error::new(io::ErrorKind::TimedOut, "no login within the time for it")),
         }
+        self.ticker = self.connection.keeps_time().then(|| Ticker::new(self.node.clone()));
         self.turns(false).await?;
         if self.connection.ending() == Ending::Flush {
             let _ = tokio::time::timeout(LINGER, self.flush()).await;
@@ -200,6 +209,10 @@ impl Driver {
             let awake = (!self.busy_poll.is_zero()).then(|| Instant::now() + self.busy_poll);
             let event = tokio::select! {
                 biased;
+                () = Ticker::tick_of(self.ticker.as_mut()), if self.ticker.is_some() => {
+                    self.connection.poll();
+                    Event::Wrote
+                }
                 event = poll_fn(|cx| restless(stream, input, wire, room, awake, cx)) => event?,
                 () = self.notify.0.notified() => {
                     self.connection.poll();

@@ -18,7 +18,7 @@ use super::mailbox::{Mailbox, Message};
 use super::staging::Staging;
 use crate::core::command::{Completion, Request, Token};
 use crate::core::session::{Core, LinkId, Patience, Start};
-use crate::core::{ConnectionError, Event, Time};
+use crate::core::{ConnectionError, Event, Stats, Time};
 
 /// What is left of a data segment goes straight into its buffer if it is at least this long.
 const DIRECT: usize = 16 * 1024;
@@ -67,18 +67,19 @@ pub struct Connection<IO> {
 }
 
 impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
-    /// Takes over a connection that has just been logged in on; `received` came behind the login.
+    /// Takes over a connection that has just been logged in on. The login left bytes that came behind it, and its counts.
     pub(crate) fn new(
         io: Line<IO>,
         start: Start,
         patience: Patience,
-        received: &[u8],
+        (received, stats): (&[u8], &Stats),
         mailbox: Arc<Mailbox>,
         events: broadcast::Sender<Event>,
     ) -> Self {
         let clock = Clock::start();
         let max_data = start.negotiated.max_recv_data_segment_length.max(FrameLimits::LOGIN.max_data);
         let mut core = Core::new(start, patience, clock.now());
+        core.add_stats(stats);
         let mut staging = Staging::new(received);
         let used = core.receive(LinkId::FIRST, staging.bytes(), clock.now());
         staging.consume(used);
@@ -234,7 +235,9 @@ impl<IO> Connection<IO> {
         self.core.fail(error);
         let error = self.core.closed().unwrap_or(error).clone();
         let now = self.clock.now();
-        for message in self.mailbox.close(&error) {
+        let mut last = self.core.stats();
+        (last.in_flight, last.room) = (0, 0);
+        for message in self.mailbox.close(&error, last) {
             hand_over(&mut self.core, message, now);
         }
         self.deliver();

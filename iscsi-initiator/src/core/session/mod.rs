@@ -131,6 +131,11 @@ impl Core {
         }
     }
 
+    /// Adds what was counted before the full feature phase: the login.
+    pub fn add_stats(&mut self, before: &Stats) {
+        self.stats += before;
+    }
+
     /// Takes a request. Its completion comes out of [`Core::take_done`] once, under `token`.
     pub fn submit(&mut self, request: Request, token: Token, now: Time) {
         self.now = now;
@@ -204,6 +209,7 @@ impl Core {
         if self.is_last(link) {
             return self.fail(error);
         }
+        self.count_damage(error);
         self.links[link].close(error);
         let sent = |task: &Task| task.link == link && task.was_sent();
         let ended: Vec<Slot> = self.tasks.iter().filter(|(_, task)| sent(task)).map(|(slot, _)| slot).collect();
@@ -219,6 +225,7 @@ impl Core {
             return;
         }
         self.state = State::Closed(error.clone());
+        self.count_damage(error);
         self.links.iter_mut().filter(|link| !link.is_closed()).for_each(|link| link.close(error));
         self.waiting.clear();
         self.texts.clear();
@@ -387,6 +394,10 @@ impl Core {
             self.events.pop_front();
         }
         self.events.push_back(event);
+    }
+
+    fn count_damage(&mut self, end: &ConnectionError) {
+        self.stats.digest_errors += u64::from(matches!(end, ConnectionError::Damaged(_)));
     }
 
     fn count(&mut self, opcode: Opcode) {
