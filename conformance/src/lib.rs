@@ -1,6 +1,7 @@
 //! Bundled target, real-target labs and conformance tests of the initiator.
 
 pub mod hostile;
+pub mod interop;
 pub mod lab;
 pub mod requirements;
 pub mod sim;

@@ -72,6 +72,10 @@ impl Lab for Running {
         format!("LIO of Linux {release}")
     }
 
+    fn log(&self) -> String {
+        self.vm.run("dmesg -c | tail -n 20").unwrap_or_default()
+    }
+
     fn offers(&self) -> Vec<Offer> {
         NAMES.iter().map(|(role, name)| self.offer_of(*role, name)).collect()
     }
@@ -104,7 +108,7 @@ impl Lab for Running {
         Ok(())
     }
 
-    fn plug(&self, target: &str, lun: u64, on: bool) -> Result<(), Refused> {
+    fn plug(&self, target: &str, lun: u8, on: bool) -> Result<(), Refused> {
         let name = format!("plugged{lun}");
         let script = if on {
             format!("ramdisk {name} 1; tpg {}; lun {lun} rd_mcp_0/{name}", short(target))

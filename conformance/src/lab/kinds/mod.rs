@@ -1,5 +1,6 @@
 //! The labs that can be brought up by name, each with a target for every role that it can play.
 
+mod bundled;
 mod lio;
 mod tgt;
 
@@ -19,6 +20,12 @@ pub struct Kind {
 
 /// All kinds of labs.
 pub const KINDS: &[Kind] = &[
+    Kind {
+        name: "bundled",
+        about: "the target of this project, as a program of its own",
+        prepare: || Ok(()),
+        start: bundled::start,
+    },
     Kind {
         name: "tgt",
         about: "tgtd, a target in user space (Debian package tgt)",
