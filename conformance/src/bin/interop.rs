@@ -59,7 +59,20 @@ async fn run(args: &Args) -> Result<bool, String> {
     let failed =
         columns.iter().flat_map(|column| &column.verdicts).any(|verdict| matches!(verdict, Verdict::Failed(_)));
     let current = !whole || keep(&args.root.join("docs/INTEROP.md"), &page, args.write)?;
+    println!("{}", sum(&columns));
     Ok(current && !failed)
+}
+
+fn sum(columns: &[Column]) -> String {
+    let verdicts = || columns.iter().flat_map(|column| &column.verdicts);
+    let count = |word: &str| verdicts().filter(|verdict| verdict.word() == word).count();
+    format!(
+        "{} targets, {} passed, {} failed, {} excepted",
+        columns.len(),
+        count("pass"),
+        count("FAILED"),
+        count("excepted")
+    )
 }
 
 async fn column(kind: &Kind, lab: &dyn Lab, only: Option<&str>) -> Column {
@@ -80,8 +93,8 @@ async fn one(kind: &Kind, lab: &dyn Lab, scenario: &Scenario) -> Verdict {
         Verdict::Excepted(why) => format!(": {why}"),
     };
     println!("{:<6} {:5.1} s  {:<8}  {}{why}", kind.name, begin.elapsed().as_secs_f32(), verdict.word(), scenario.name);
-    if let (Verdict::Failed(_), log @ [_, ..]) = (&verdict, lab.log().as_str().as_bytes()) {
-        println!("{}", String::from_utf8_lossy(log));
+    if matches!(verdict, Verdict::Failed(_)) {
+        println!("{}", lab.log());
     }
     verdict
 }

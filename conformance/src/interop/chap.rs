@@ -79,8 +79,9 @@ pub(super) async fn impostor(lab: &dyn Lab) -> Outcome {
 
 pub(super) async fn listed(lab: &dyn Lab) -> Outcome {
     let offer = lab.offer(Role::AclChap)?;
-    for auth in [Auth::Chap(initiators(&offer)?), Auth::Chap(both(&offer)?)] {
-        host::builder(&offer)?.auth(auth).connect().await?.logout().await?;
+    host::builder(&offer)?.connect().await?.logout().await?;
+    if offer.mutual.is_some() {
+        host::builder(&offer)?.auth(Auth::Chap(both(&offer)?)).connect().await?.logout().await?;
     }
     host::turned_away(host::builder(&offer)?.auth(Auth::None)).await
 }

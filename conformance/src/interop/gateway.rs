@@ -6,6 +6,7 @@ use iscsi_proto::scsi::AccessState;
 pub(super) async fn both(lab: &dyn Lab) -> Outcome {
     let offer = lab.offer(Role::Gateways)?;
     let disk = offer.disks.first().ok_or("no disk")?;
+    lab.alua(&offer.target, 2, 2)?;
     let (one, two) = (ports::path(&offer, 0).await?, ports::path(&offer, 1).await?);
     super::same("the states", ports::report(&two).await?, [AccessState::Optimized, AccessState::Standby])?;
     host::exchange(lab, disk, &one, 0, 256 * 1024).await?;

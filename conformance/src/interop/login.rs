@@ -22,7 +22,7 @@ pub(super) async fn plain(lab: &dyn Lab) -> Outcome {
     }
     session.ping().await?;
     session.logout().await?;
-    super::tool::plain(lab).await
+    super::tool::listing(lab)
 }
 
 pub(super) async fn again(lab: &dyn Lab) -> Outcome {

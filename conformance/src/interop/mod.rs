@@ -151,6 +151,7 @@ fn ensure(is_so: bool, problem: impl FnOnce() -> String) -> Outcome {
 }
 
 /// An error unless both are the same.
+#[expect(clippy::needless_pass_by_value, reason = "what is compared is mostly made on the spot")]
 fn same<T: PartialEq + std::fmt::Debug>(what: &str, found: T, expected: T) -> Outcome {
     ensure(found == expected, || format!("{what} is {found:?} instead of {expected:?}"))
 }

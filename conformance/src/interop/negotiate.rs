@@ -45,7 +45,7 @@ pub(super) async fn strict_digests(lab: &dyn Lab) -> Outcome {
 /// MaxBurstLength, FirstBurstLength, MaxRecvDataSegmentLength.
 const LENGTHS: [(u32, u32, u32); 7] = [
     (512, 512, 512),
-    (4 * KIB, 1 * KIB, 512),
+    (4 * KIB, KIB, 512),
     (8 * KIB, 8 * KIB, 4 * KIB),
     (64 * KIB, 12 * KIB, 1000),
     (256 * KIB, 64 * KIB, 8 * KIB),

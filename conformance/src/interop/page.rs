@@ -43,12 +43,12 @@ pub fn page(columns: &[Column]) -> String {
 
 fn table(page: &mut String, columns: &[Column]) -> std::fmt::Result {
     columns.iter().try_for_each(|column| writeln!(page, "- **{}**: {}", column.kind, column.version))?;
-    let kinds: String = columns.iter().map(|column| format!(" {} |", column.kind)).collect();
-    writeln!(page, "\n| Scenario |{kinds}\n|---|{}", "---|".repeat(columns.len()))?;
+    let kinds: Vec<_> = columns.iter().map(|column| column.kind).collect();
+    writeln!(page, "\n| Scenario | {} |\n|---|{}", kinds.join(" | "), "---|".repeat(columns.len()))?;
     for (row, scenario) in SCENARIOS.iter().enumerate() {
         let words = columns.iter().filter_map(|column| column.verdicts.get(row));
-        let words: String = words.map(|verdict| format!(" {} |", verdict.word())).collect();
-        writeln!(page, "| {} |{words}", scenario.name)?;
+        let words: Vec<_> = words.map(Verdict::word).collect();
+        writeln!(page, "| {} | {} |", scenario.name, words.join(" | "))?;
     }
     Ok(())
 }

@@ -1,4 +1,5 @@
 use iscsi_initiator::Lun;
+use iscsi_initiator::core::CommandError;
 use iscsi_proto::scsi::AccessState;
 
 use super::{Outcome, host, same};
@@ -43,7 +44,12 @@ pub(super) async fn explicit(lab: &dyn Lab) -> Outcome {
     let offer = lab.offer(Role::Alua)?;
     let lun = path(&offer, 0).await?;
     for (_, state) in STATES.into_iter().take(3).rev() {
-        lun.set_port_group(2, state).await?;
+        match lun.set_port_group(2, state).await {
+            Err(CommandError::Unsupported(_)) => {
+                return Err(Refused::NotOffered("states change by themselves only").into());
+            }
+            other => other?,
+        }
         same("the states", report(&lun).await?, [AccessState::Optimized, state])?;
     }
     lun.set_port_group(2, AccessState::NonOptimized).await?;

@@ -1,5 +1,5 @@
 use iscsi_initiator::core::CommandError;
-use iscsi_initiator::{Initiator, Lun, Session};
+use iscsi_initiator::{Initiator, Lun, RegisterOptions, Session};
 use iscsi_proto::scsi::{ReservationType, Status};
 
 use super::{Outcome, host, same};
@@ -29,7 +29,7 @@ fn conflict<T: std::fmt::Debug>(result: Result<T, CommandError>) -> Outcome {
 
 /// Whatever an earlier run has left is gone after this.
 async fn clear(lun: &Lun, key: u64) -> Outcome {
-    lun.reservations().register_and_ignore(key, &Default::default()).await?;
+    lun.reservations().register_and_ignore(key, &RegisterOptions::default()).await?;
     lun.reservations().clear(key).await?;
     Ok(())
 }
@@ -59,7 +59,7 @@ pub(super) async fn preempt(lab: &dyn Lab) -> Outcome {
     clear(&one, KEYS[0]).await?;
     let kind = ReservationType::WriteExclusiveRegistrants;
     one.reserve(KEYS[0], kind).await?;
-    two.reservations().register(0, KEYS[1], &Default::default()).await?;
+    two.reservations().register(0, KEYS[1], &RegisterOptions::default()).await?;
     two.write_at(0, vec![2; 512]).await?;
     two.reservations().preempt(KEYS[1], KEYS[0], kind).await?;
     same("the holder", two.reservations().holder().await?.holder, Some((KEYS[1], kind)))?;

@@ -18,7 +18,7 @@ fn discover(tool: &Riscsiadm, offer: &Offer) -> host::Made<String> {
     Ok(portal)
 }
 
-pub(super) async fn plain(lab: &dyn Lab) -> host::Made<()> {
+pub(super) fn listing(lab: &dyn Lab) -> Outcome {
     let offer = lab.offer(Role::Open)?;
     let url = format!("iscsi://{}/{}", host::first(&offer)?, offer.target);
     let listed = succeed(&Riscsiadm::new()?, &["ls", &url])?;
@@ -26,6 +26,7 @@ pub(super) async fn plain(lab: &dyn Lab) -> host::Made<()> {
 }
 
 /// As a script would do it: every step by its own command, with a daemon in between.
+#[expect(clippy::unused_async, reason = "scenarios are asynchronous")]
 pub(super) async fn life(lab: &dyn Lab) -> Outcome {
     let (offer, tool) = (lab.offer(Role::Open)?, Riscsiadm::new()?);
     let portal = discover(&tool, &offer)?;
@@ -41,6 +42,7 @@ pub(super) async fn life(lab: &dyn Lab) -> Outcome {
 }
 
 /// A target that wants CHAP, without and with it.
+#[expect(clippy::unused_async, reason = "scenarios are asynchronous")]
 pub(super) async fn failures(lab: &dyn Lab) -> Outcome {
     let (offer, tool) = (lab.offer(Role::Chap)?, Riscsiadm::new()?);
     let portal = discover(&tool, &offer)?;

@@ -164,11 +164,6 @@ mod tests {
         let other = miscompare(CommandError::Sense(Sense::READ_ERROR), 0);
         assert!(matches!(other, CommandError::Sense(_)));
     }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
 
     #[test]
     fn only_the_target_of_linux_is_taken_for_one_that_compares_nothing() {

@@ -1,6 +1,7 @@
 //! The labs that can be brought up by name, each with a target for every role that it can play.
 
 mod bundled;
+mod ceph;
 mod lio;
 mod tgt;
 
@@ -37,6 +38,12 @@ pub const KINDS: &[Kind] = &[
         about: "the Linux kernel's target, in a virtual machine (QEMU)",
         prepare: build_vm,
         start: lio::start,
+    },
+    Kind {
+        name: "ceph",
+        about: "two gateways like those of Ceph, in the same virtual machine (tcmu-runner with a file in place of an RBD image)",
+        prepare: build_vm,
+        start: ceph::start,
     },
 ];
 
