@@ -21,6 +21,8 @@ pub enum Role {
     Digests,
     /// Two target port groups, one for each of its portals.
     Alua,
+    /// Two gateways to one unit: a target port group each, of which the first has the unit and the second stands by.
+    Gateways,
     /// Two portals in one target portal group.
     Portals,
     /// Error recovery levels above 0, and several connections.
@@ -50,7 +52,7 @@ pub struct Offer {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Disk {
     /// The number of the unit.
-    pub lun: u64,
+    pub lun: u8,
     /// Bytes.
     pub size: u64,
     /// Bytes of a logical block.
@@ -63,7 +65,7 @@ pub struct Disk {
 
 impl Disk {
     /// A disk with 512-byte blocks, without a store and not thin.
-    pub fn new(lun: u64, size: u64) -> Self {
+    pub fn new(lun: u8, size: u64) -> Self {
         Self { lun, size, block: 512, store: None, thin: false }
     }
 }

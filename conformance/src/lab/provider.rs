@@ -20,6 +20,11 @@ pub trait Lab: Send + Sync {
         self.offers().iter().map(Offer::to_string).collect()
     }
 
+    /// The last that the target has said in its log, for a person who looks for the cause of a failure.
+    fn log(&self) -> String {
+        String::new()
+    }
+
     /// The target with this role.
     fn offer(&self, role: Role) -> Result<Offer, Refused> {
         self.offers().into_iter().find(|offer| offer.role == role).ok_or(Refused::NotOffered("no such target"))
@@ -50,16 +55,22 @@ pub trait Lab: Send + Sync {
     }
 
     /// Adds a disk of 1 MiB under this number, or takes it away again.
-    fn plug(&self, target: &str, lun: u64, on: bool) -> Result<(), Refused> {
+    fn plug(&self, target: &str, lun: u8, on: bool) -> Result<(), Refused> {
         let _ = (target, lun, on);
         Err(Refused::NotOffered("disks cannot be added"))
     }
 
-    /// Sets the ALUA state of the n-th portal group of a target, as RFC-independent number of SPC: 0 active/optimised, 1
-    /// active/non-optimised, 2 standby, 3 unavailable.
+    /// Sets the state of the n-th target port group of a target, counted from 1: 0 active/optimised, 1 active/non-optimised, 2
+    /// standby, 3 unavailable.
     fn alua(&self, target: &str, group: u16, state: u8) -> Result<(), Refused> {
         let _ = (target, group, state);
         Err(Refused::NotOffered("no states to switch"))
+    }
+
+    /// Stops the n-th portal group of a target, counted from 1, with all of its connections, or starts it again.
+    fn gateway(&self, target: &str, group: u16, on: bool) -> Result<(), Refused> {
+        let _ = (target, group, on);
+        Err(Refused::NotOffered("one gateway"))
     }
 }
 

@@ -97,11 +97,11 @@ impl Net {
 }
 
 impl Image {
-    /// Boots the guest and returns when it is configured. `portals` are the last bytes of its addresses and their ports.
-    pub fn boot(&self, portals: &[(u8, u16)]) -> Result<Vm, LabError> {
+    /// Boots the guest and returns when `setup`, a script in `conformance/targets/lio`, has configured it. `portals` are the last bytes of its addresses and their ports.
+    pub fn boot(&self, setup: &str, portals: &[(u8, u16)]) -> Result<Vm, LabError> {
         let mut last = String::new();
         for _ in 0..ATTEMPTS {
-            match self.attempt(Net::pick(), portals)? {
+            match self.attempt(setup, Net::pick(), portals)? {
                 Ok(vm) => return Ok(vm),
                 Err(why) => last = why,
             }
@@ -110,13 +110,14 @@ impl Image {
     }
 
     /// The inner error is one that another network may not meet.
-    fn attempt(&self, net: Net, portals: &[(u8, u16)]) -> Result<Result<Vm, String>, LabError> {
+    fn attempt(&self, setup: &str, net: Net, portals: &[(u8, u16)]) -> Result<Result<Vm, String>, LabError> {
         let dir = tempfile::Builder::new().prefix("vm-").tempdir().map_err(LabError::io("make a directory"))?;
         let disk = File::create(dir.path().join("disk")).and_then(|file| file.set_len(DISK));
         disk.map_err(LabError::io("make a disk"))?;
         let log = dir.path().join("log");
         let file = File::create(&log).map_err(LabError::io("create a log"))?;
-        let mut leash = Leash::start(&self.command(&dir, net, portals), file).map_err(LabError::io("start QEMU"))?;
+        let mut leash =
+            Leash::start(&self.command(&dir, setup, net, portals), file).map_err(LabError::io("start QEMU"))?;
         let Some(control) = connect(&dir.path().join("control"), &mut leash) else {
             return Ok(Err(fs::read_to_string(&log).unwrap_or_default()));
         };
@@ -127,7 +128,7 @@ impl Image {
         }
     }
 
-    fn command(&self, dir: &TempDir, net: Net, portals: &[(u8, u16)]) -> Command {
+    fn command(&self, dir: &TempDir, setup: &str, net: Net, portals: &[(u8, u16)]) -> Command {
         let mut command = Command::new(&self.qemu);
         self.own_libraries(&mut command);
         let accel = fs::read_to_string(self.folder.join("accel")).unwrap_or_else(|_| "tcg".to_owned());
@@ -135,7 +136,7 @@ impl Image {
         command.args(["-display", "none", "-no-reboot"]);
         command.arg("-kernel").arg(self.folder.join("kernel")).arg("-initrd").arg(self.folder.join("initramfs"));
         let [a, b, c] = net.0;
-        command.arg("-append").arg(format!("{KERNEL_LINE} lab.net={a}.{b}.{c}"));
+        command.arg("-append").arg(format!("{KERNEL_LINE} lab.net={a}.{b}.{c} lab.setup={setup}"));
         command.args(["-netdev", &net.option(portals), "-device", "virtio-net-pci,netdev=net,romfile="]);
         let dir = dir.path().display();
         command.arg("-serial").arg(format!("file:{dir}/console"));

@@ -9,16 +9,16 @@ const HOST: &str = "iqn.2026-01.org.example:host";
 const USER: (&str, &str) = ("user", "secret-of-host");
 const ITSELF: (&str, &str) = ("target", "secret-of-target");
 /// Last byte of the address, and port; `conformance/targets/lio/setup` makes the portals.
-const PORTALS: [(u8, u16); 5] = [(15, 3260), (15, 3261), (16, 3260), (15, 3262), (16, 3262)];
+const PORTALS: [(u8, u16); 3] = [(15, 3260), (15, 3261), (16, 3260)];
 const MIB: u64 = 1 << 20;
 
 /// The kernel's target with everything that it can do, in a virtual machine.
-pub(super) struct Running {
-    pub(super) vm: Vm,
+struct Running {
+    vm: Vm,
 }
 
 pub(super) fn start() -> Result<Box<dyn Lab>, LabError> {
-    Ok(Box::new(Running { vm: vm()?.boot(&PORTALS)? }))
+    Ok(Box::new(Running { vm: vm()?.boot("setup", &PORTALS)? }))
 }
 
 impl Running {
@@ -72,6 +72,10 @@ impl Lab for Running {
         format!("LIO of Linux {release}")
     }
 
+    fn log(&self) -> String {
+        self.vm.run("dmesg -c | tail -n 20").unwrap_or_default()
+    }
+
     fn offers(&self) -> Vec<Offer> {
         NAMES.iter().map(|(role, name)| self.offer_of(*role, name)).collect()
     }
@@ -104,7 +108,7 @@ impl Lab for Running {
         Ok(())
     }
 
-    fn plug(&self, target: &str, lun: u64, on: bool) -> Result<(), Refused> {
+    fn plug(&self, target: &str, lun: u8, on: bool) -> Result<(), Refused> {
         let name = format!("plugged{lun}");
         let script = if on {
             format!("ramdisk {name} 1; tpg {}; lun {lun} rd_mcp_0/{name}", short(target))

@@ -1,5 +1,7 @@
 //! The labs that can be brought up by name, each with a target for every role that it can play.
 
+mod bundled;
+mod ceph;
 mod isns;
 mod istgt;
 mod lio;
@@ -21,6 +23,12 @@ pub struct Kind {
 
 /// All kinds of labs.
 pub const KINDS: &[Kind] = &[
+    Kind {
+        name: "bundled",
+        about: "the target of this project, as a program of its own",
+        prepare: || Ok(()),
+        start: bundled::start,
+    },
     Kind {
         name: "tgt",
         about: "tgtd, a target in user space (Debian package tgt)",
@@ -44,6 +52,12 @@ pub const KINDS: &[Kind] = &[
         about: "isnsd, an iSNS server, with targets of istgt (Debian packages open-isns-server, open-isns-utils)",
         prepare: || Ok(()),
         start: isns::start,
+    },
+    Kind {
+        name: "ceph",
+        about: "two gateways like those of Ceph, in the same virtual machine (tcmu-runner with a file in place of an RBD image)",
+        prepare: build_vm,
+        start: ceph::start,
     },
 ];
 

@@ -32,7 +32,11 @@ fn targets(dir: &TempDir) -> Result<Vec<Target>, LabError> {
     let [open, chap, mutual, acl, digests] = NAMES.map(|(_, name)| Target::new(name));
     let small = |name: &str| file(dir, name, THIN).map(Lun::file);
     Ok(vec![
-        open.lun(Lun::file(file(dir, "open", SIZE)?)).lun(small("thin")?.thin()).lun(small("big")?.block(4096)),
+        open.param("HeaderDigest", "CRC32C,None")
+            .param("DataDigest", "CRC32C,None")
+            .lun(Lun::file(file(dir, "open", SIZE)?))
+            .lun(small("thin")?.thin())
+            .lun(small("big")?.block(4096)),
         chap.lun(small("chap")?).chap(USER.0, USER.1),
         mutual.lun(small("mutual")?).chap(USER.0, USER.1).mutual_chap(ITSELF.0, ITSELF.1),
         acl.lun(small("acl")?).admit(HOST),
@@ -103,8 +107,8 @@ impl Lab for Running {
         Ok(self.tgt.update(target, "state", if on { "ready" } else { "offline" })?)
     }
 
-    fn plug(&self, target: &str, lun: u64, on: bool) -> Result<(), Refused> {
+    fn plug(&self, target: &str, lun: u8, on: bool) -> Result<(), Refused> {
         let path = if on { Some(file(&self.dir, &format!("plugged-{lun}"), PLUGGED)?) } else { None };
-        Ok(self.tgt.plug(target, lun, path.as_deref())?)
+        Ok(self.tgt.plug(target, lun.into(), path.as_deref())?)
     }
 }

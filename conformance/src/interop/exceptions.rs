@@ -1,0 +1,71 @@
+//! What real targets do otherwise than the standards say, and what that means here.
+
+/// A scenario that is known to fail with a target.
+pub struct Exception {
+    /// The kind of lab.
+    pub kind: &'static str,
+    /// The scenario.
+    pub scenario: &'static str,
+    /// Why, with the section of the standard that the target breaks.
+    pub reason: &'static str,
+}
+
+/// All of them. One that passes is an error: it is to be struck out.
+pub const EXCEPTIONS: &[Exception] = &[
+    Exception {
+        kind: "tgt",
+        scenario: "a target that wants digests",
+        reason: "with CRC32C as its only value, tgt still settles on None, which is not in its list, when that is all that is offered \
+                 (RFC 7143, sections 6.2.1 and 13.1)",
+    },
+    Exception {
+        kind: "ceph",
+        scenario: "SET TARGET PORT GROUPS",
+        reason: "while states change by themselves only, tcmu-runner fails the command with HARDWARE ERROR 04/44/00, where SPC-5 wants \
+                 ILLEGAL REQUEST for one that is not supported",
+    },
+];
+
+/// Something that a target does in a way of its own, and that this initiator copes with.
+pub struct Quirk {
+    /// Who does it.
+    pub target: &'static str,
+    /// What it does.
+    pub does: &'static str,
+    /// What is done about it.
+    pub answer: &'static str,
+}
+
+/// Those that were met.
+pub const QUIRKS: &[Quirk] = &[
+    Quirk {
+        target: "LIO",
+        does: "closes the connection, without a Login Response, when only AuthMethod=None is offered and it wants CHAP",
+        answer: "the error says that authentication may be what is missing",
+    },
+    Quirk {
+        target: "LIO",
+        does: "answers GOOD to VERIFY with data and compares nothing",
+        answer: "by its vendor, LIO-ORG: `Lun::compare_at` reads the blocks and compares them itself",
+    },
+    Quirk {
+        target: "LIO",
+        does: "answers status 0301 to a login at a target that does not exist, instead of 0203",
+        answer: "it is told as it came; trying again is allowed, and has an end",
+    },
+    Quirk {
+        target: "tgt",
+        does: "takes CHAP algorithm 7 for SHA-1; it is SHA-256",
+        answer: "MD5 is offered, and first",
+    },
+    Quirk {
+        target: "tgt",
+        does: "answers status 0200 to CHAP algorithms that it does not know, instead of 0201",
+        answer: "it is told as it came",
+    },
+    Quirk {
+        target: "tgt",
+        does: "cuts long answers to SendTargets inside a key without the C bit",
+        answer: "parts are joined until the F bit is set",
+    },
+];
