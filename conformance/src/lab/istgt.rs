@@ -62,7 +62,9 @@ impl IstgtSetup {
         fs::write(&config, self.config(dir, port)).map_err(LabError::io("write istgt.conf"))?;
         let log = File::create(dir.join("log")).map_err(LabError::io("create the log of istgt"))?;
         let mut command = Command::new(&self.program);
-        command.arg("-D").arg("-c").arg(config);
+        // Not in its normal mode: there the thread that sends is ended too early one time in ten, and the Logout Response is
+        // lost (RFC 7143, section 11.15).
+        command.args(["-D", "-m", "0", "-c"]).arg(config);
         Leash::start(&command, log).map_err(LabError::io("start istgt"))
     }
 
