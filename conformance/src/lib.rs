@@ -1,5 +1,6 @@
 //! Bundled target, real-target labs and conformance tests of the initiator.
 
+pub mod bench;
 pub mod hostile;
 pub mod interop;
 pub mod lab;

@@ -1,8 +1,7 @@
 //! Replays the corpus of the fuzz targets that need the initiator, without a fuzzer. The others are replayed by iscsi-proto.
 
 #![expect(clippy::expect_used, reason = "helpers of tests fail as tests do")]
-// The fuzz crate exports what is only called from here.
-#![allow(unreachable_pub)]
+#![expect(unreachable_pub, reason = "the fuzz crate exports what is only called from here")]
 
 #[path = "../../fuzz/src/input.rs"]
 mod input;

@@ -3,8 +3,7 @@
 //!
 //! A tool that is missing is named, and with `REQUIRE_ALL=1` its test fails.
 
-// The helpers of tests are tests too.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "helpers of tests fail as tests do")]
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

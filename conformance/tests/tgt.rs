@@ -136,7 +136,7 @@ async fn a_disk_is_reserved_and_what_tgtd_lacks_is_told() {
     assert_eq!(lun.reservations().capabilities().await.unwrap().supports(kind), Some(true));
     lun.write_at(0, vec![0; 512]).await.unwrap();
     lun.release(1, kind).await.unwrap();
-    assert_eq!(lun.reservations().keys().await.unwrap().keys, []);
+    assert!(lun.reservations().keys().await.unwrap().keys.is_empty());
 
     assert!(lun.supported_opcodes().await.unwrap().contains(0x42, None));
     assert!(lun.supported_opcode(0x42, None).await.unwrap().support.is_supported());

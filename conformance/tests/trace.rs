@@ -136,6 +136,33 @@ fn a_login_that_fails_leaves_a_whole_trace() {
     assert_eq!(count(&tshark, &trace, portal, "tcp.flags.fin == 1"), 2);
 }
 
+/// The daemon writes the trace: the session outlives the call that asked for it.
+#[test]
+fn a_session_of_the_daemon_is_traced_from_login_to_logout() {
+    let Some(tshark) = lab::require(lab::tool("tshark", "tshark")) else { return };
+    let (target, tool, dir) = (start(), Riscsiadm::new().unwrap(), tempfile::tempdir().unwrap());
+    let (trace, portal) = (dir.path().join("t.pcapng"), target.portal());
+    let node = ["-m", "node", "-T", DISK, "-p", &portal.to_string()].map(str::to_owned);
+    let run = |more: &[&str]| {
+        let ran = tool.run(&node.iter().map(String::as_str).chain(more.iter().copied()).collect::<Vec<_>>()).unwrap();
+        assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{more:?}");
+    };
+    let commands = || count(&tshark, &trace, portal, "iscsi.opcode == 0x01");
+    run(&["-o", "new"]);
+    run(&["-l", "--trace", trace.to_str().unwrap()]);
+    assert_eq!(count(&tshark, &trace, portal, "iscsi.opcode == 0x03"), 2, "one login request for each stage");
+    run(&["-R"]);
+    let scanned = commands();
+    assert!(scanned >= 2, "login and rescan ask for logical units: {scanned}");
+    run(&["-R"]);
+    assert_eq!(commands(), scanned + 1);
+    run(&["-u"]);
+    for (filter, packets) in [("iscsi.opcode == 0x06", 1), ("iscsi.opcode == 0x26", 1), ("tcp.flags.fin == 1", 2)] {
+        assert_eq!(count(&tshark, &trace, portal, filter), packets, "{filter}");
+    }
+    assert_eq!(dissect(&tshark, &trace, portal, FAULTS, &["frame.number", "_ws.expert.message"]), [""; 0]);
+}
+
 #[test]
 fn a_trace_that_cannot_be_written_is_said_before_anything_is_sent() {
     let (target, tool) = (start(), Riscsiadm::new().unwrap());

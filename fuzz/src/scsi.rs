@@ -46,7 +46,10 @@ pub(super) fn pages(input: &[u8]) {
         printable(&designator.designation);
     }
     for ten in [false, true] {
-        settles(input, |bytes| ModeData::parse(bytes, ten), |data| data.encode(ten));
+        // What is too long for its length cannot be sent.
+        if ModeData::parse(input, ten).is_ok_and(|data| data.encode(ten).is_ok()) {
+            settles(input, |bytes| ModeData::parse(bytes, ten), |data| data.encode(ten).unwrap_or_default());
+        }
         if let Ok(data) = ModeData::parse_select(input, ten) {
             let _ = (data.caching(), data.control(), data.encode_select(ten));
         }

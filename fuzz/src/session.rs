@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use iscsi_initiator::core::command::{Command, Completion, Finished, Request, Token};
-use iscsi_initiator::core::session::{Core, Patience, Start};
+use iscsi_initiator::core::session::{Core, LinkId, Patience, Start};
 use iscsi_initiator::core::{CommandError, ConnectionError, Negotiated, Time};
 use iscsi_proto::framer::{FrameLimits, Framer, Framing, encode_frame};
 use iscsi_proto::pdu::{Header, Numbering, Opcode, Pdu, TaskFunction};
@@ -242,13 +242,13 @@ impl World {
         }
         for piece in bytes.chunks(piece) {
             self.now += Duration::from_millis(1);
-            if let Some(room) = self.core.landing(piece.len()).filter(|_| self.staged.is_empty()) {
+            if let Some(room) = self.core.landing(LinkId::FIRST, piece.len()).filter(|_| self.staged.is_empty()) {
                 room.iter_mut().zip(piece).for_each(|(to, from)| *to = *from);
-                self.core.landed(piece.len(), self.now);
+                self.core.landed(LinkId::FIRST, piece.len(), self.now);
                 continue;
             }
             self.staged.extend_from_slice(piece);
-            let used = self.core.receive(&self.staged, self.now);
+            let used = self.core.receive(LinkId::FIRST, &self.staged, self.now);
             assert!(used <= self.staged.len());
             self.staged.drain(..used);
         }
@@ -272,7 +272,7 @@ impl World {
     fn drain(&mut self, mut count: usize) {
         while count != 0 {
             let mut slices = [IoSlice::new(&[]); 4];
-            let filled = self.core.outgoing(&mut slices);
+            let filled = self.core.outgoing(LinkId::FIRST, &mut slices);
             let bytes: Vec<u8> =
                 slices.iter().take(filled).flat_map(|slice| slice.iter().copied()).take(count).collect();
             if bytes.is_empty() {
@@ -280,7 +280,7 @@ impl World {
                 return;
             }
             count -= bytes.len();
-            self.core.sent(bytes.len(), self.now);
+            self.core.sent(LinkId::FIRST, bytes.len(), self.now);
             self.sent.feed(&bytes);
             while let Some(frame) = self.sent.next_frame().expect("what is sent are PDUs") {
                 self.request(&frame.header);

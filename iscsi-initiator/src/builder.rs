@@ -10,6 +10,7 @@ use tokio::net::TcpStream;
 use tokio::sync::broadcast;
 
 use crate::config::{Config, Initiator};
+use crate::core::Stats;
 use crate::core::login::{LoggedIn, LoginConfig, Purpose};
 use crate::core::secret::Auth;
 use crate::core::session::Patience;
@@ -23,7 +24,7 @@ use crate::session::{Info, Session};
 use crate::tap::Tap;
 
 /// Events that a slow listener may fall behind.
-const EVENTS: usize = 256;
+const EVENTS: usize = 64;
 
 /// Sets up a session; made by [`Session::builder`].
 #[derive(Clone, Debug)]
@@ -158,11 +159,12 @@ impl Builder {
     {
         let mut io = Line::new(io, self.tap.as_ref());
         let login = self.login_config();
-        match log_in(&mut io, login.clone(), &self.config.timeouts).await? {
+        let mut stats = Stats::default();
+        match log_in(&mut io, login.clone(), &self.config.timeouts, &mut stats).await? {
             Ended::Moved(redirect) => Err(ConnectError::Redirected(redirect)),
             Ended::In { logged_in, received } => {
                 let info = self.info(&login, &logged_in);
-                Ok(self.start(io, *logged_in, &received, info))
+                Ok(self.start(io, *logged_in, &received, info, &stats))
             }
         }
     }
@@ -172,10 +174,11 @@ impl Builder {
         let limit = self.config.redirects.0;
         let login = self.login_config();
         let mut places = vec![portal];
+        let mut stats = Stats::default();
         for _ in 0..=limit {
             let (portal, io) = self.connect_to_one_of(&places).await?;
             let mut io = Line::tcp(io, self.tap.as_ref());
-            match log_in(&mut io, login.clone(), &self.config.timeouts).await? {
+            match log_in(&mut io, login.clone(), &self.config.timeouts, &mut stats).await? {
                 Ended::Moved(redirect) => {
                     places = redirect.addresses.into_iter().map(|address| address.portal).collect();
                 }
@@ -186,7 +189,10 @@ impl Builder {
                         local: io.get_ref().local_addr().ok(),
                         ..self.info(&login, &logged_in)
                     };
-                    return Ok(self.start(io, *logged_in, &received, info));
+                    if !self.config.busy_poll.is_zero() {
+                        io.read_at_once();
+                    }
+                    return Ok(self.start(io, *logged_in, &received, info, &stats));
                 }
             }
         }
@@ -231,7 +237,14 @@ impl Builder {
         }
     }
 
-    fn start<IO>(&self, io: Line<IO>, logged_in: LoggedIn, received: &[u8], info: Info) -> (Session, Connection<IO>)
+    fn start<IO>(
+        &self,
+        io: Line<IO>,
+        logged_in: LoggedIn,
+        received: &[u8],
+        info: Info,
+        stats: &Stats,
+    ) -> (Session, Connection<IO>)
     where
         IO: AsyncRead + AsyncWrite + Unpin,
     {
@@ -245,6 +258,7 @@ impl Builder {
         let mailbox = Arc::new(Mailbox::default());
         let (events, _) = broadcast::channel(EVENTS);
         let session = Session::new(Arc::clone(&mailbox), events.downgrade(), info, timeouts.command);
-        (session, Connection::new(io, logged_in.start, patience, received, mailbox, events))
+        let connection = Connection::new(io, logged_in.start, patience, (received, stats), mailbox, events);
+        (session, connection.busy_poll(self.config.busy_poll))
     }
 }

@@ -73,6 +73,10 @@ pub struct Config {
     pub timeouts: Timeouts,
     /// How often a login may be sent on to another portal.
     pub redirects: Redirects,
+    /// For how long a connection with commands under way goes on looking for answers before it sleeps; default zero, which
+    /// sleeps at once. Waking a sleeping processor takes longer than a quick target takes to answer: with few commands at a
+    /// time, a millisecond here makes them quicker, for a processor that is busy all the while.
+    pub busy_poll: Duration,
 }
 
 impl Config {

@@ -65,7 +65,7 @@ pub struct Info {
     pub negotiated: Negotiated,
 }
 
-/// A stream of [`Event`]s, from the time it was asked for. An owner that falls behind by 256 events loses the oldest.
+/// A stream of [`Event`]s, from the time it was asked for. An owner that falls behind by 64 events loses the oldest.
 #[derive(Debug)]
 pub struct Events(broadcast::Receiver<Event>);
 
@@ -208,7 +208,7 @@ impl Session {
         self.ask(request, |finished| if let Finished::Text(answer) = finished { Some(answer) } else { None }).await
     }
 
-    /// What went over the wire since login.
+    /// What went over the wire, login included. After the end of the session that is all that ever went.
     pub async fn stats(&self) -> Result<Stats, CommandError> {
         self.ask(Request::Stats, |finished| if let Finished::Stats(stats) = finished { Some(*stats) } else { None })
             .await

@@ -245,7 +245,7 @@ fn parse_v6(text: &str) -> Result<Host, PortalError> {
         None => (text, None),
     };
     let addr = addr.parse().map_err(|_| PortalError::Ipv6(excerpt(text)))?;
-    if let Some(zone) = zone.filter(|zone| !is_label(zone)) {
+    if let Some(zone) = zone.filter(|zone| !is_zone(zone)) {
         return Err(PortalError::Zone(excerpt(zone)));
     }
     Ok(Host::V6 { addr, zone: zone.map(str::to_owned) })
@@ -269,6 +269,11 @@ fn is_host_name(text: &str) -> bool {
     name.len() <= MAX_HOST_LEN
         && name.split('.').all(|label| is_label(label) && !label.starts_with('-'))
         && !name.rsplit('.').next().is_none_or(number)
+}
+
+/// A network interface, such as `eth0.100`, or its number. It may become part of a file name: no dot comes first.
+fn is_zone(text: &str) -> bool {
+    text.len() <= MAX_LABEL_LEN && text.split('.').all(is_label)
 }
 
 fn is_label(text: &str) -> bool {
@@ -318,6 +323,8 @@ mod tests {
             ("::ffff:10.0.0.1", "[::ffff:10.0.0.1]:3260"),
             ("[fe80::1%eth0]:65535", "[fe80::1%eth0]:65535"),
             ("fe80::1%2", "[fe80::1%2]:3260"),
+            ("fe80::1%eth0.100", "[fe80::1%eth0.100]:3260"),
+            ("[fe80::1%br-lan.1.2]:860", "[fe80::1%br-lan.1.2]:860"),
             ("Array-1.Example.COM", "array-1.example.com:3260"),
             ("array_1:3261", "array_1:3261"),
             ("example.com.:0xcbc", "example.com.:3260"),
@@ -379,6 +386,9 @@ mod tests {
             ("1:2:3:4:5:6:7:8:3260", PortalError::Ipv6("1:2:3:4:5:6:7:8:3260".into())),
             ("[fe80::1%]", PortalError::Zone(String::new())),
             ("[fe80::1%../x]", PortalError::Zone("../x".into())),
+            ("[fe80::1%..]", PortalError::Zone("..".into())),
+            ("[fe80::1%.eth0]", PortalError::Zone(".eth0".into())),
+            ("[fe80::1%eth0.]", PortalError::Zone("eth0.".into())),
             ("[fe80::1%eth0%1]", PortalError::Zone("eth0%1".into())),
         ] {
             assert_eq!(text.parse::<Portal>(), Err(error), "{text}");
@@ -442,7 +452,7 @@ mod tests {
     fn hosts() -> impl Strategy<Value = Host> {
         prop_oneof![
             any::<Ipv4Addr>().prop_map(Host::V4),
-            (any::<Ipv6Addr>(), proptest::option::of("[a-zA-Z0-9_-]{1,15}"))
+            (any::<Ipv6Addr>(), proptest::option::of("[a-zA-Z0-9_-]{1,15}(\\.[0-9]{1,4})?"))
                 .prop_map(|(addr, zone)| Host::V6 { addr, zone }),
             "[a-z][a-z0-9_-]{0,20}(\\.[a-z][a-z0-9-]{0,20}){0,3}".prop_map(Host::Name),
         ]

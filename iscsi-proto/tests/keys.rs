@@ -1,7 +1,6 @@
 //! The negotiation of every key in the table, seen from both sides (RFC 7143, section 6.2).
 
-// Clippy knows the functions marked as tests, but not what they call.
-#![allow(clippy::unwrap_used)]
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
 use iscsi_proto::keys::negotiate::{Outcome, Rule, answer, check_together, conclude, declared, is_decided};
 use iscsi_proto::keys::value::ValueError;

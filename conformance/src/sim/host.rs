@@ -5,7 +5,7 @@ use std::io::IoSlice;
 use bytes::BytesMut;
 use iscsi_initiator::core::chap::Nonce;
 use iscsi_initiator::core::login::{Login, LoginConfig, LoginError, Request, Step};
-use iscsi_initiator::core::session::{Core, Patience, Start};
+use iscsi_initiator::core::session::{Core, LinkId, Patience, Start};
 use iscsi_initiator::core::{ConnectionError, Time};
 use iscsi_proto::framer::{FrameLimits, Framer, encode_frame};
 use rand::RngExt;
@@ -81,7 +81,7 @@ impl Host {
                 let error = login.take().map(|login| login.closed().to_string());
                 self.phase = Phase::Failed(error.unwrap_or_default());
             }
-            Phase::Full(core) => core.fail(&ConnectionError::ClosedByTarget),
+            Phase::Full(core) => core.lost(LinkId::FIRST, &ConnectionError::ClosedByTarget),
             Phase::Failed(_) => {}
         }
     }
@@ -93,10 +93,10 @@ impl Host {
         }
         let Phase::Full(core) = &mut self.phase else { return Vec::new() };
         let mut slices = [IoSlice::new(&[]); 8];
-        let filled = core.outgoing(&mut slices);
+        let filled = core.outgoing(LinkId::FIRST, &mut slices);
         let all = slices.iter().take(filled).flat_map(|slice| slice.iter().copied());
         let bytes: Vec<u8> = all.take(room).collect();
-        core.sent(bytes.len(), now);
+        core.sent(LinkId::FIRST, bytes.len(), now);
         bytes
     }
 
@@ -146,15 +146,15 @@ impl Host {
         let Phase::Full(core) = &mut self.phase else { return };
         while !bytes.is_empty() && core.closed().is_none() {
             let least = rng.random_range(1..600);
-            let direct = core.landing(least).filter(|_| self.staged.is_empty() && least % 2 == 0);
+            let direct = core.landing(LinkId::FIRST, least).filter(|_| self.staged.is_empty() && least % 2 == 0);
             if let Some(room) = direct {
                 let len = room.len().min(bytes.len());
                 room.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
-                core.landed(len, now);
+                core.landed(LinkId::FIRST, len, now);
                 bytes = bytes.get(len..).unwrap_or_default();
             } else {
                 self.staged.extend_from_slice(bytes);
-                let used = core.receive(&self.staged, now);
+                let used = core.receive(LinkId::FIRST, &self.staged, now);
                 self.staged.drain(..used);
                 return;
             }

@@ -65,6 +65,7 @@ impl Peer {
     }
 
     fn work(&mut self) {
+        self.connection.poll();
         if self.wire.len() < HIGH_WATER {
             let used = self.connection.receive(&self.input);
             self.input.drain(..used);

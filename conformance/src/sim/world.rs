@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use iscsi_initiator::core::command::{Completion, Finished, Request, Token};
 use iscsi_initiator::core::login::{LoginConfig, Purpose};
-use iscsi_initiator::core::session::{Core, Start};
+use iscsi_initiator::core::session::{Core, LinkId, Start};
 use iscsi_initiator::core::{Command, CommandError, ConnectionError, Time};
 use iscsi_proto::isid::Isid;
 use iscsi_proto::name::IscsiName;
@@ -539,5 +539,5 @@ impl World {
 
 /// Whether nothing is under way.
 fn is_idle(core: &Core) -> bool {
-    !core.has_outgoing() && core.stats().in_flight == 0
+    !core.has_outgoing(LinkId::FIRST) && core.stats().in_flight == 0
 }

@@ -5,12 +5,16 @@
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::Duration;
 
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser};
 use iscsi_proto::name::IscsiName;
 use thiserror::Error;
 
 use super::config::{Chap, Config, Credentials, LunConfig, Store, TargetConfig};
+
+/// Seconds that tasks of lost connections are kept at error recovery level 2.
+const TIME2RETAIN: u16 = 20;
 
 /// A fast iSCSI target for tests and benchmarks.
 ///
@@ -33,12 +37,18 @@ struct Raw {
     /// What the target proves to initiators that ask
     #[arg(long, value_name = "USER:SECRET")]
     mutual_chap: Vec<Account>,
-    /// Connections that a session may have
+    /// Connections that a session may have [default: 1]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     max_connections: Vec<u16>,
+    /// How much of error recovery the target takes part in; at level 2 it keeps tasks of lost connections for 20 s [default: 0]
+    #[arg(long, value_name = "0|1|2", value_parser = clap::value_parser!(u8).range(0..=2))]
+    error_recovery_level: Vec<u8>,
     /// What initiators have to prove to discover targets
     #[arg(long, value_name = "USER:SECRET")]
     discovery_chap: Option<Account>,
+    /// Go on looking for work for so many microseconds before sleeping: quicker answers for more processor time
+    #[arg(long, value_name = "MICROSECONDS", default_value_t = 0)]
+    poll: u32,
     /// Misbehave on every connection as the script in this file says
     #[arg(long, value_name = "SCRIPT-FILE")]
     hostile: Option<PathBuf>,
@@ -106,6 +116,7 @@ struct Group {
     chap: Option<Account>,
     mutual_chap: Option<Account>,
     max_connections: Option<u16>,
+    error_recovery_level: Option<u8>,
 }
 
 impl Args {
@@ -117,41 +128,38 @@ impl Args {
             .map_err(|error| clap::Error::raw(clap::error::ErrorKind::ValueValidation, format!("{error}\n")))
     }
 
-    fn new(raw: Raw, matches: &ArgMatches) -> Result<Self, ArgsError> {
-        let groups = groups(raw.target, matches, raw.lun, raw.chap, raw.mutual_chap, raw.max_connections)?;
+    fn new(mut raw: Raw, matches: &ArgMatches) -> Result<Self, ArgsError> {
+        let discovery_chap = raw.discovery_chap.take().map(|account| Chap::new(account.0));
+        let (listen, hostile) = (std::mem::take(&mut raw.listen), raw.hostile.take());
+        let busy_poll = Duration::from_micros(raw.poll.into());
+        let groups = groups(raw, matches)?;
         let specs = groups.iter().map(|group| group.luns.iter().map(|spec| spec.text.clone()).collect()).collect();
         let targets = groups.into_iter().map(Group::config).collect::<Result<_, _>>()?;
-        let discovery_chap = raw.discovery_chap.map(|account| Chap::new(account.0));
-        let config = Config { targets, discovery_chap, ..Config::default() };
-        Ok(Self { listen: raw.listen, config, hostile: raw.hostile, specs })
+        let config = Config { targets, discovery_chap, busy_poll, ..Config::default() };
+        Ok(Self { listen, config, hostile, specs })
     }
 }
 
 /// Sorts the options by the target that they follow.
-fn groups(
-    targets: Vec<IscsiName>,
-    matches: &ArgMatches,
-    luns: Vec<LunSpec>,
-    chap: Vec<Account>,
-    mutual: Vec<Account>,
-    connections: Vec<u16>,
-) -> Result<Vec<Group>, ArgsError> {
+fn groups(raw: Raw, matches: &ArgMatches) -> Result<Vec<Group>, ArgsError> {
     let places: Vec<usize> = matches.indices_of("target").into_iter().flatten().collect();
     let mut groups: Vec<Group> = Vec::new();
-    for name in targets {
+    for name in raw.target {
         if groups.iter().any(|group| group.name == name) {
             return Err(ArgsError::SameName(name));
         }
-        groups.push(Group { name, luns: Vec::new(), chap: None, mutual_chap: None, max_connections: None });
+        groups.push(Group::new(name));
     }
     let mut sort = Sorter { places, matches, groups };
-    sort.each("lun", luns, |group, lun| {
+    sort.each("lun", raw.lun, |group, lun| {
         group.luns.push(lun);
         true
     })?;
-    sort.each("chap", chap, |group, account| group.chap.replace(account).is_none())?;
-    sort.each("mutual-chap", mutual, |group, account| group.mutual_chap.replace(account).is_none())?;
-    sort.each("max-connections", connections, |group, n| group.max_connections.replace(n).is_none())?;
+    sort.each("chap", raw.chap, |group, account| group.chap.replace(account).is_none())?;
+    sort.each("mutual-chap", raw.mutual_chap, |group, account| group.mutual_chap.replace(account).is_none())?;
+    sort.each("max-connections", raw.max_connections, |group, n| group.max_connections.replace(n).is_none())?;
+    let levels = raw.error_recovery_level;
+    sort.each("error-recovery-level", levels, |group, n| group.error_recovery_level.replace(n).is_none())?;
     Ok(sort.groups)
 }
 
@@ -184,10 +192,25 @@ impl Sorter<'_> {
 }
 
 impl Group {
+    const fn new(name: IscsiName) -> Self {
+        Self {
+            name,
+            luns: Vec::new(),
+            chap: None,
+            mutual_chap: None,
+            max_connections: None,
+            error_recovery_level: None,
+        }
+    }
+
     fn config(self) -> Result<TargetConfig, ArgsError> {
         let mut config = TargetConfig::new(self.name.clone());
         config.luns = self.luns.into_iter().map(|spec| spec.lun).collect();
         config.limits.max_connections = self.max_connections.unwrap_or(config.limits.max_connections);
+        config.limits.error_recovery_level = self.error_recovery_level.unwrap_or(0);
+        if config.limits.error_recovery_level == 2 {
+            config.limits.time2retain = TIME2RETAIN;
+        }
         config.chap = match (self.chap, self.mutual_chap) {
             (None, None) => None,
             (None, Some(_)) => return Err(ArgsError::OnlyMutual(self.name)),
@@ -280,6 +303,7 @@ fn size(text: &str) -> Result<u64, SpecError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::target::config::Limits;
 
     fn parse(args: &str) -> Result<Args, clap::Error> {
         Args::parse(std::iter::once("iscsi-target").chain(args.split_whitespace()))
@@ -325,7 +349,7 @@ mod tests {
     fn options_belong_to_the_target_before_them() {
         let args = parse(&format!(
             "--discovery-chap d:ddd --target {A} --lun ram:1M --lun null:2M --chap u:s1 --mutual-chap=m:s2 \
-             --target iqn.2025-01.example:b --max-connections 4 --lun ram:3M --target iqn.2025-01.example:c"
+             --target iqn.2025-01.example:b --max-connections 4 --lun ram:3M --error-recovery-level 2 --target iqn.2025-01.example:c"
         ))
         .unwrap();
         assert_eq!(args.listen, "127.0.0.1:3260");
@@ -333,6 +357,8 @@ mod tests {
         let [a, b, c] = &args.config.targets[..] else { panic!() };
         assert_eq!((a.luns.len(), b.luns.len(), c.luns.len()), (2, 1, 0));
         assert_eq!((a.limits.max_connections, b.limits.max_connections), (1, 4));
+        let recovery = |limits: &Limits| (limits.error_recovery_level, limits.time2retain);
+        assert_eq!((recovery(&a.limits), recovery(&b.limits), recovery(&c.limits)), ((0, 0), (2, 20), (0, 0)));
         let chap = a.chap.as_ref().unwrap();
         assert_eq!((chap.initiator.name.as_str(), &chap.initiator.secret[..]), ("u", &b"s1"[..]));
         assert_eq!(chap.target.as_ref().unwrap().name, "m");
@@ -353,6 +379,8 @@ mod tests {
             (format!("--target {A} --chap u:"), "may be empty"),
             (format!("--target {A} --chap u:@/nope"), "/nope: No such file"),
             (format!("--target {A} --max-connections 0"), "0 is not in 1..=65535"),
+            (format!("--target {A} --error-recovery-level 3"), "3 is not in 0..=2"),
+            (format!("--error-recovery-level 1 --target {A}"), "--error-recovery-level comes before"),
             (format!("--target {A} --lun ram:1Q"), "`1Q` is not a size"),
             ("--target nonsense".into(), "an iSCSI name starts with"),
             (String::new(), "--target <IQN>"),

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use iscsi_proto::name::IscsiName;
 use iscsi_proto::portal::{Portal, PortalGroupTag};
@@ -16,6 +17,8 @@ pub struct Config {
     pub discovery_chap: Option<Chap>,
     /// Limits of discovery sessions and of logins whose target is not known yet.
     pub limits: Limits,
+    /// For how long a connection goes on looking for work before it sleeps; zero, the default, sleeps at once.
+    pub busy_poll: Duration,
 }
 
 /// One target with its logical units.
@@ -113,8 +116,16 @@ pub struct Limits {
     pub max_connections: u16,
     /// DefaultTime2Wait that the target asks for, 0 to 3600 seconds. Default 0.
     pub time2wait: u16,
-    /// Greatest DefaultTime2Retain, 0 to 3600 seconds. Default 0: nothing is kept for a lost connection.
+    /// Greatest DefaultTime2Retain, 0 to 3600 seconds. Default 0: nothing is kept for a lost connection. What is kept, at
+    /// level 2, is kept for DefaultTime2Wait and DefaultTime2Retain together.
     pub time2retain: u16,
+    /// Greatest ErrorRecoveryLevel, 0 to 2. Default 0.
+    pub error_recovery_level: u8,
+    /// Whether Data-In at the end of each sequence asks for a DataACK (the A bit), above level 0. Default false.
+    pub data_ack: bool,
+    /// How long data may stay away before the target asks for it again, above level 0; so old are statuses that nobody
+    /// has acknowledged when it sends a ping. Default 5 s.
+    pub sequence_timeout: Duration,
     /// Header digests that are accepted.
     pub header_digest: DigestPolicy,
     /// Data digests that are accepted.
@@ -266,6 +277,9 @@ impl Default for Limits {
             max_connections: 1,
             time2wait: 0,
             time2retain: 0,
+            error_recovery_level: 0,
+            data_ack: false,
+            sequence_timeout: Duration::from_secs(5),
             header_digest: DigestPolicy::Either,
             data_digest: DigestPolicy::Either,
             window: 128,

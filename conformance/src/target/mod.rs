@@ -8,4 +8,5 @@ pub mod core;
 pub mod counters;
 pub mod rope;
 pub mod server;
+pub mod ticker;
 pub mod unit;

@@ -10,14 +10,18 @@ use std::time::Duration;
 
 use bytes::Buf;
 use iscsi_proto::portal::Portal;
+use rustix::io::Errno;
+use rustix::net::RecvFlags;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream, ToSocketAddrs};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use super::config::Config;
 use super::core::{Connection, Ending, HIGH_WATER, Node, UnitError, Wire};
 use super::counters::Counters;
+use super::ticker::{Ticker, keep};
 
 /// What one read can bring in.
 const READ: usize = 256 * 1024;
@@ -35,15 +39,21 @@ pub struct Server {
     addr: SocketAddr,
     stop: watch::Sender<bool>,
     listeners: JoinSet<()>,
+    busy_poll: Duration,
+    _clock: JoinSet<()>,
 }
 
 impl Server {
     /// Starts a node that listens at `addr`. Must be called inside a tokio runtime with IO and time.
     pub async fn bind(config: Config, addr: impl ToSocketAddrs) -> Result<Self, ServerError> {
+        let busy_poll = config.busy_poll;
         let node = Arc::new(Node::new(config)?);
         let listener = TcpListener::bind(addr).await?;
         let addr = listener.local_addr()?;
-        let mut server = Self { node, addr, stop: watch::Sender::new(false), listeners: JoinSet::new() };
+        let mut clock = JoinSet::new();
+        clock.spawn(keep(node.clone()));
+        let (stop, listeners) = (watch::Sender::new(false), JoinSet::new());
+        let mut server = Self { node, addr, stop, listeners, busy_poll, _clock: clock };
         server.serve(listener);
         Ok(server)
     }
@@ -82,19 +92,19 @@ impl Server {
     }
 
     fn serve(&mut self, listener: TcpListener) {
-        self.listeners.spawn(accept(listener, self.node.clone(), self.stop.subscribe()));
+        self.listeners.spawn(accept(listener, self.node.clone(), self.busy_poll, self.stop.subscribe()));
     }
 }
 
 /// Accepts connections until told to stop, and then waits for them.
-async fn accept(listener: TcpListener, node: Arc<Node>, mut stop: watch::Receiver<bool>) {
+async fn accept(listener: TcpListener, node: Arc<Node>, busy_poll: Duration, mut stop: watch::Receiver<bool>) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((stream, peer)) => {
                     tracing::debug!(%peer, "accepted");
-                    connections.spawn(serve(stream, node.clone(), stop.clone()));
+                    connections.spawn(serve(stream, node.clone(), busy_poll, stop.clone()));
                 }
                 // Out of descriptors, or the peer has gone again: neither ends the listener.
                 Err(error) => {
@@ -109,11 +119,11 @@ async fn accept(listener: TcpListener, node: Arc<Node>, mut stop: watch::Receive
     while connections.join_next().await.is_some() {}
 }
 
-async fn serve(stream: TcpStream, node: Arc<Node>, mut stop: watch::Receiver<bool>) {
+async fn serve(stream: TcpStream, node: Arc<Node>, busy_poll: Duration, mut stop: watch::Receiver<bool>) {
     let result = async {
         stream.set_nodelay(true)?;
         let portal = Portal::from(stream.local_addr()?);
-        let mut driver = Driver::new(stream, node, portal);
+        let mut driver = Driver::new(stream, node, portal, busy_poll);
         tokio::select! {
             result = driver.run() => result,
             _ = stop.changed() => Ok(()),
@@ -137,11 +147,16 @@ pub enum ServerError {
 
 /// A connection and its socket.
 struct Driver {
+    node: Arc<Node>,
+    /// At error recovery level 1 and up.
+    ticker: Option<Ticker>,
     stream: TcpStream,
     connection: Connection,
     input: Input,
     wire: Wire,
     notify: Arc<Notifier>,
+    /// For how long it looks for more before it sleeps.
+    busy_poll: Duration,
 }
 
 /// Wakes the task of a connection for what others have left for it.
@@ -163,10 +178,10 @@ enum Event {
 }
 
 impl Driver {
-    fn new(stream: TcpStream, node: Arc<Node>, portal: Portal) -> Self {
+    fn new(stream: TcpStream, node: Arc<Node>, portal: Portal, busy_poll: Duration) -> Self {
         let notify = Arc::new(Notifier(Notify::new()));
-        let connection = Connection::new(node, portal, Waker::from(notify.clone()));
-        Self { stream, connection, input: Input::new(), wire: Wire::new(), notify }
+        let connection = Connection::new(node.clone(), portal, Waker::from(notify.clone()));
+        Self { node, ticker: None, stream, connection, input: Input::new(), wire: Wire::new(), notify, busy_poll }
     }
 
     async fn run(&mut self) -> io::Result<()> {
@@ -174,6 +189,7 @@ impl Driver {
             Ok(result) => result?,
             Err(_) => return Err(io::Error::new(io::ErrorKind::TimedOut, "no login within the time for it")),
         }
+        self.ticker = self.connection.keeps_time().then(|| Ticker::new(self.node.clone()));
         self.turns(false).await?;
         if self.connection.ending() == Ending::Flush {
             let _ = tokio::time::timeout(LINGER, self.flush()).await;
@@ -190,9 +206,14 @@ impl Driver {
             }
             let room = self.input.make_room(&self.connection);
             let (stream, input, wire) = (&mut self.stream, &mut self.input, &mut self.wire);
+            let awake = (!self.busy_poll.is_zero()).then(|| Instant::now() + self.busy_poll);
             let event = tokio::select! {
                 biased;
-                event = poll_fn(|cx| turn(stream, input, wire, room, cx)) => event?,
+                () = Ticker::tick_of(self.ticker.as_mut()), if self.ticker.is_some() => {
+                    self.connection.poll();
+                    Event::Wrote
+                }
+                event = poll_fn(|cx| restless(stream, input, wire, room, awake, cx)) => event?,
                 () = self.notify.0.notified() => {
                     self.connection.poll();
                     Event::Wrote
@@ -220,6 +241,42 @@ impl Driver {
             poll_fn(|cx| write(stream, wire, cx)).await?;
         }
         poll_fn(|cx| Pin::new(&mut self.stream).poll_shutdown(cx)).await
+    }
+}
+
+/// A turn that does not let the task sleep before `awake`: with nothing to do it is called again at once, after other tasks.
+fn restless(
+    stream: &mut TcpStream,
+    input: &mut Input,
+    wire: &mut Wire,
+    room: bool,
+    awake: Option<Instant>,
+    cx: &mut Context<'_>,
+) -> Poll<io::Result<Event>> {
+    let Some(awake) = awake else { return turn(stream, input, wire, room, cx) };
+    let polled = turn(stream, input, wire, room, cx);
+    if polled.is_ready() {
+        return polled;
+    }
+    if room && let Some(event) = read_now(stream, input)? {
+        return Poll::Ready(Ok(event));
+    }
+    if Instant::now() < awake {
+        cx.waker().wake_by_ref();
+    }
+    Poll::Pending
+}
+
+/// Reads without asking the runtime first, which learns of new data only when it looks at all sockets.
+fn read_now(stream: &TcpStream, input: &mut Input) -> io::Result<Option<Event>> {
+    match rustix::net::recv(stream, input.spare(), RecvFlags::DONTWAIT) {
+        Ok((0, _)) => Ok(Some(Event::Closed)),
+        Ok((len, _)) => {
+            input.end += len;
+            Ok(Some(Event::Read))
+        }
+        Err(Errno::AGAIN | Errno::INTR) => Ok(None),
+        Err(error) => Err(error.into()),
     }
 }
 

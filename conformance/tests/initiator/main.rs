@@ -9,6 +9,7 @@ mod goodbye;
 mod parts;
 mod peer;
 mod skins;
+mod stats;
 mod transport;
 
 use conformance::lab::stamp;

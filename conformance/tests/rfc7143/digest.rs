@@ -40,6 +40,7 @@ async fn every_combination_of_digests_carries_data_both_ways() {
             world.peer.good(command.itt).await;
             assert_eq!(ended(read).await.unwrap().data, pattern(length));
         }
+        assert_eq!(world.session.stats().await.unwrap().digest_errors, 0);
     }
 }
 
@@ -63,6 +64,7 @@ async fn r031_a_response_with_a_wrong_data_digest_is_not_used() {
     wire[48 + 5] ^= 0x40;
     world.peer.say_bytes(&wire).await;
     assert!(matches!(world.failed().await, ConnectionError::Damaged(_)));
+    assert_eq!(world.session.stats().await.unwrap().digest_errors, 1);
     let error = ended(test).await.unwrap_err();
     assert!(matches!(error, CommandError::Closed { error: ConnectionError::Damaged(_), sent: true }), "{error}");
 }
@@ -79,6 +81,7 @@ async fn r030_data_with_a_wrong_digest_is_not_handed_out_though_its_status_is_go
     wire[48 + 511] ^= 1;
     world.peer.say_bytes(&wire).await;
     assert!(matches!(world.failed().await, ConnectionError::Damaged(_)));
+    assert_eq!(world.session.stats().await.unwrap().digest_errors, 1);
     assert!(matches!(ended(read).await, Err(CommandError::Closed { sent: true, .. })));
 }
 
@@ -92,5 +95,6 @@ async fn r029_a_wrong_header_digest_ends_the_connection() {
     wire[3] ^= 0x80;
     world.peer.say_bytes(&wire).await;
     assert!(matches!(world.failed().await, ConnectionError::Damaged(_)));
+    assert_eq!(world.session.stats().await.unwrap().digest_errors, 1);
     assert!(matches!(ended(test).await, Err(CommandError::Closed { sent: true, .. })));
 }

@@ -1,7 +1,6 @@
 //! The bundled target, spoken to PDU by PDU in memory, and the program over loopback.
 
-// The helpers of tests are tests too.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "helpers of tests fail as tests do")]
 
 mod chap;
 mod data;
@@ -12,7 +11,10 @@ mod manage;
 mod noise;
 mod peer;
 mod program;
+mod reassign;
+mod repair;
 mod residual;
 mod scsi;
 mod sessions;
+mod snack;
 mod window;

@@ -44,6 +44,8 @@ pub(crate) struct Peer {
     pub(crate) isid: Isid,
     pub(crate) tsih: u16,
     pub(crate) cid: u16,
+    /// Whether the target may send again what it has sent.
+    pub(crate) repeats: bool,
     /// StatSN of the next response that consumes one; `None` before the first.
     pub(crate) exp_stat_sn: Option<Serial>,
     pub(crate) exp_cmd_sn: Serial,
@@ -82,6 +84,7 @@ impl Peer {
             isid: Isid::random([1, 2, 3], 4),
             tsih: 0,
             cid: 0,
+            repeats: false,
             exp_stat_sn: None,
             exp_cmd_sn: Serial(0),
             max_cmd_sn: Serial(0),
@@ -206,6 +209,10 @@ impl Peer {
             Pdu::R2t(_) => (false, true),
             _ => (true, true),
         };
+        let known = self.exp_stat_sn.unwrap_or(numbering.stat_sn);
+        if self.repeats && shows && numbering.stat_sn.lt(known) {
+            return;
+        }
         if shows {
             let expected = *self.exp_stat_sn.get_or_insert(numbering.stat_sn);
             assert_eq!(numbering.stat_sn, expected, "StatSN of {pdu:?}");

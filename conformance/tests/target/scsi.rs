@@ -327,7 +327,7 @@ fn mode_pages_say_what_holds_and_what_can_change() {
 }
 
 fn select(peer: &mut Peer, data: &ModeData) -> Done {
-    let list = data.encode_select(false);
+    let list = data.encode_select(false).unwrap();
     let command = ModeSelect { page_format: true, save: false, length: list.len() as u16, ten: false };
     send(peer, Command::ModeSelect(command), &list)
 }

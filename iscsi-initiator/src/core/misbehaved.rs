@@ -127,6 +127,11 @@ rules! {
         /// The tag.
         itt: Itt,
     } "the target answered task {itt}, which does not exist" "4.2.5.3";
+    /// A PDU for a task that another connection carries.
+    WrongConnection {
+        /// The tag.
+        itt: Itt,
+    } "the target answered task {itt} over another connection than its own" "4.2.5.1";
     /// A PDU for a task of another kind.
     WrongTask {
         /// The tag.

@@ -54,8 +54,11 @@ pub struct Offer {
     pub default_time2wait: u16,
     /// DefaultTime2Retain in seconds; 0 to 3600, default 0: nothing is recovered after a lost connection.
     pub default_time2retain: u16,
-    /// MaxOutstandingR2T per task; 1 to 65535, default 16.
+    /// MaxOutstandingR2T per task; 1 to 65535, default 16. With an `error_recovery_level` above 0 it is offered as 1,
+    /// because sequences are in order (RFC 7143, section 13.19).
     pub max_outstanding_r2t: u16,
+    /// ErrorRecoveryLevel; 0 to 2, default 0: what is lost ends the connection. In a discovery session it is always 0.
+    pub error_recovery_level: u8,
     /// iSCSIProtocolLevel; 0 to 2. Default `None`: not offered, which means level 1.
     pub protocol_level: Option<u8>,
 }
@@ -79,6 +82,7 @@ impl Default for Offer {
             default_time2wait: 2,
             default_time2retain: 0,
             max_outstanding_r2t: 16,
+            error_recovery_level: 0,
             protocol_level: None,
         }
     }

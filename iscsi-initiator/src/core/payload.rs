@@ -36,6 +36,10 @@ impl Payload {
     /// The part of `length` bytes from `offset` on, as a payload of its own that shares the buffers.
     #[must_use]
     pub fn part(&self, offset: usize, length: usize) -> Self {
+        if self.rest.is_empty() {
+            let upto = self.first.len().min(offset.saturating_add(length));
+            return self.first.slice(offset.min(upto)..upto).into();
+        }
         self.slices(offset, length).collect::<Vec<_>>().into()
     }
 }
@@ -91,6 +95,10 @@ mod tests {
                 assert_eq!(payload.part(offset, length).len(), joined.len());
             }
         }
+        let single = Payload::from(Bytes::from_static(whole));
+        assert_eq!(single.part(3, 4), Bytes::from_static(b"defg").into());
+        assert_eq!(single.part(8, 9), Bytes::from_static(b"ij").into());
+        assert_eq!(single.part(11, 1), Payload::default());
         assert!(payload.slices(3, 4).eq([Bytes::from_static(b"defg")]));
     }
 }

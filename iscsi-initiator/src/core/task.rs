@@ -12,6 +12,7 @@ use iscsi_proto::tags::{Itt, Ttt};
 use super::Time;
 use super::command::Token;
 use super::payload::Payload;
+use super::session::LinkId;
 
 /// Where a task is in the table.
 pub(crate) type Slot = usize;
@@ -25,6 +26,8 @@ pub(crate) struct Task {
     pub(crate) lun: Lun,
     /// The CmdSN it was sent with; `None` while it waits for the window.
     pub(crate) cmd_sn: Option<Serial>,
+    /// The connection that carries it from the time it is sent.
+    pub(crate) link: LinkId,
     /// When something last happened to it.
     pub(crate) progress: Time,
     pub(crate) timeout: Duration,
@@ -75,6 +78,16 @@ pub(crate) struct Scsi {
     pub(crate) bursts: VecDeque<Burst>,
 }
 
+impl Scsi {
+    /// Lets go of all memory that the command had.
+    pub(crate) fn release(&mut self) {
+        self.extended_cdb = Bytes::new();
+        self.buffer = BytesMut::new();
+        self.payload = Payload::default();
+        self.bursts = VecDeque::new();
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Direction {
     None,
@@ -94,7 +107,7 @@ pub(crate) struct Burst {
 impl Task {
     /// A task that nobody waits for, not sent yet.
     pub(crate) const fn new(kind: Kind, lun: Lun, now: Time, timeout: Duration) -> Self {
-        Self { token: None, kind, lun, cmd_sn: None, progress: now, timeout, aborted_by: None }
+        Self { token: None, kind, lun, cmd_sn: None, link: LinkId::FIRST, progress: now, timeout, aborted_by: None }
     }
 
     pub(crate) const fn scsi(&mut self) -> Option<&mut Scsi> {

@@ -5,6 +5,7 @@ use std::io::IoSlice;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use iscsi_proto::framer::FrameLimits;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -16,8 +17,8 @@ use super::line::Line;
 use super::mailbox::{Mailbox, Message};
 use super::staging::Staging;
 use crate::core::command::{Completion, Request, Token};
-use crate::core::session::{Core, Patience, Start};
-use crate::core::{ConnectionError, Event, Time};
+use crate::core::session::{Core, LinkId, Patience, Start};
+use crate::core::{ConnectionError, Event, Stats, Time};
 
 /// What is left of a data segment goes straight into its buffer if it is at least this long.
 const DIRECT: usize = 16 * 1024;
@@ -54,6 +55,10 @@ pub struct Connection<IO> {
     sleep: Pin<Box<Sleep>>,
     /// When `sleep` ends; `None` if it is not to be waited for.
     armed: Option<Time>,
+    /// For how long it goes on looking before it sleeps.
+    busy_poll: Duration,
+    /// When it was last busy.
+    busy: Time,
     /// Whether the transport may still hold bytes that were written.
     unflushed: bool,
     inbox: Vec<Message>,
@@ -62,20 +67,21 @@ pub struct Connection<IO> {
 }
 
 impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
-    /// Takes over a connection that has just been logged in on; `received` came behind the login.
+    /// Takes over a connection that has just been logged in on. The login left bytes that came behind it, and its counts.
     pub(crate) fn new(
         io: Line<IO>,
         start: Start,
         patience: Patience,
-        received: &[u8],
+        (received, stats): (&[u8], &Stats),
         mailbox: Arc<Mailbox>,
         events: broadcast::Sender<Event>,
     ) -> Self {
         let clock = Clock::start();
         let max_data = start.negotiated.max_recv_data_segment_length.max(FrameLimits::LOGIN.max_data);
         let mut core = Core::new(start, patience, clock.now());
+        core.add_stats(stats);
         let mut staging = Staging::new(received);
-        let used = core.receive(staging.bytes(), clock.now());
+        let used = core.receive(LinkId::FIRST, staging.bytes(), clock.now());
         staging.consume(used);
         Self {
             io,
@@ -87,6 +93,8 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
             clock,
             sleep: Box::pin(sleep_until(clock.at(Time::ZERO))),
             armed: None,
+            busy_poll: Duration::ZERO,
+            busy: Time::ZERO,
             unflushed: false,
             inbox: Vec::new(),
             done: Vec::new(),
@@ -94,31 +102,44 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
         }
     }
 
+    /// Has it go on looking for answers for so long before it sleeps.
+    pub(crate) fn busy_poll(mut self, time: Duration) -> Self {
+        self.busy_poll = time;
+        self
+    }
+
+    /// Whether it looks again at once, after other tasks, instead of sleeping.
+    fn stays_awake(&self) -> bool {
+        !self.busy_poll.is_zero()
+            && self.core.is_waiting()
+            && self.clock.now() < self.busy.saturating_add(self.busy_poll)
+    }
+
     /// Reads what has come, up to the budget. Says whether there was anything.
     fn read(&mut self, cx: &mut Context<'_>, now: Time) -> bool {
         let mut count = 0;
         while count < READ_BUDGET && self.core.closed().is_none() {
-            let result = if let Some(landing) = self.core.landing(DIRECT) {
+            let result = if let Some(landing) = self.core.landing(LinkId::FIRST, DIRECT) {
                 let mut room = ReadBuf::new(landing);
                 let poll = Pin::new(&mut self.io).poll_read(cx, &mut room);
                 let filled = room.filled().len();
                 poll.map_ok(|()| {
-                    self.core.landed(filled, now);
+                    self.core.landed(LinkId::FIRST, filled, now);
                     filled
                 })
             } else {
                 let poll = self.staging.poll_fill(&mut self.io, cx, self.staging_limit);
                 poll.map_ok(|filled| {
-                    let used = self.core.receive(self.staging.bytes(), now);
+                    let used = self.core.receive(LinkId::FIRST, self.staging.bytes(), now);
                     self.staging.consume(used);
                     filled
                 })
             };
             match result {
                 Poll::Pending => break,
-                Poll::Ready(Ok(0)) => self.core.fail(&ConnectionError::ClosedByTarget),
+                Poll::Ready(Ok(0)) => self.core.lost(LinkId::FIRST, &ConnectionError::ClosedByTarget),
                 Poll::Ready(Ok(filled)) => count += filled,
-                Poll::Ready(Err(error)) => self.core.fail(&error.into()),
+                Poll::Ready(Err(error)) => self.core.lost(LinkId::FIRST, &error.into()),
             }
         }
         count != 0
@@ -137,14 +158,14 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
     /// Writes what is queued until the transport takes no more. Says whether it took anything.
     fn write(&mut self, cx: &mut Context<'_>) -> bool {
         let mut any = false;
-        while self.core.has_outgoing() {
+        while self.core.has_outgoing(LinkId::FIRST) {
             let mut slices = [IoSlice::new(&[]); SLICES];
-            let filled = self.core.outgoing(&mut slices);
+            let filled = self.core.outgoing(LinkId::FIRST, &mut slices);
             let slices = slices.get(..filled).unwrap_or_default();
             match Pin::new(&mut self.io).poll_write_vectored(cx, slices) {
                 Poll::Pending => break,
                 Poll::Ready(Ok(0)) => return self.lose(cx, &ConnectionError::ClosedByTarget),
-                Poll::Ready(Ok(count)) => self.core.sent(count, self.clock.now()),
+                Poll::Ready(Ok(count)) => self.core.sent(LinkId::FIRST, count, self.clock.now()),
                 Poll::Ready(Err(error)) => return self.lose(cx, &error.into()),
             }
             (any, self.unflushed) = (true, true);
@@ -164,7 +185,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
         // What has come until now counts: answers, and perhaps a better reason than "closed".
         let now = self.clock.now();
         let _ = (0..TURNS).all(|_| self.read(cx, now));
-        self.core.fail(error);
+        self.core.lost(LinkId::FIRST, error);
         false
     }
 
@@ -179,6 +200,8 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
             return false;
         }
         self.armed = None;
+        // A deadline passes where nothing has come for a while.
+        self.staging.shrink();
         self.core.expire(self.clock.now());
         true
     }
@@ -212,7 +235,9 @@ impl<IO> Connection<IO> {
         self.core.fail(error);
         let error = self.core.closed().unwrap_or(error).clone();
         let now = self.clock.now();
-        for message in self.mailbox.close(&error) {
+        let mut last = self.core.stats();
+        (last.in_flight, last.room) = (0, 0);
+        for message in self.mailbox.close(&error, last) {
             hand_over(&mut self.core, message, now);
         }
         self.deliver();
@@ -244,7 +269,13 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Future for Connection<IO> {
                 });
             }
             if !busy {
+                if this.stays_awake() {
+                    cx.waker().wake_by_ref();
+                }
                 return Poll::Pending;
+            }
+            if !this.busy_poll.is_zero() {
+                this.busy = this.clock.now();
             }
         }
         // However busy it is, time passes.

@@ -1,10 +1,11 @@
 //! A transport that somebody may listen to.
 
-use std::io::{self, IoSlice};
+use std::io::{self, IoSlice, Read};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
@@ -14,12 +15,16 @@ use crate::tap::{Direction, Ends, Tap, Wire};
 pub(crate) struct Line<IO> {
     io: IO,
     wire: Option<Box<dyn Wire>>,
+    /// Reads without asking the runtime, which learns of new data only when it looks at all sockets.
+    at_once: Option<AtOnce<IO>>,
 }
+
+type AtOnce<IO> = fn(&IO, &mut [u8]) -> io::Result<usize>;
 
 impl<IO> Line<IO> {
     /// A transport of the caller's.
     pub(crate) fn new(io: IO, tap: Option<&Arc<dyn Tap>>) -> Self {
-        Self { io, wire: tap.map(|tap| tap.connected(None)) }
+        Self { io, wire: tap.map(|tap| tap.connected(None)), at_once: None }
     }
 
     /// The transport itself.
@@ -32,7 +37,12 @@ impl Line<TcpStream> {
     /// A TCP connection.
     pub(crate) fn tcp(io: TcpStream, tap: Option<&Arc<dyn Tap>>) -> Self {
         let wire = tap.map(|tap| tap.connected(ends(&io)));
-        Self { io, wire }
+        Self { io, wire, at_once: None }
+    }
+
+    /// From now on each read asks the socket itself, which is what a task wants that polls and does not sleep.
+    pub(crate) fn read_at_once(&mut self) {
+        self.at_once = Some(|io, buffer| (&*SockRef::from(io)).read(buffer));
     }
 }
 
@@ -40,12 +50,31 @@ fn ends(io: &TcpStream) -> Option<Ends> {
     Some(Ends { local: io.local_addr().ok()?, peer: io.peer_addr().ok()? })
 }
 
+fn read<IO: AsyncRead + Unpin>(
+    io: &mut IO,
+    at_once: Option<AtOnce<IO>>,
+    cx: &mut Context<'_>,
+    room: &mut ReadBuf<'_>,
+) -> Poll<io::Result<()>> {
+    if let Some(at_once) = at_once {
+        match at_once(io, room.initialize_unfilled()) {
+            Ok(count) => {
+                room.advance(count);
+                return Poll::Ready(Ok(()));
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Poll::Ready(Err(error)),
+        }
+    }
+    Pin::new(io).poll_read(cx, room)
+}
+
 impl<IO: AsyncRead + Unpin> AsyncRead for Line<IO> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, room: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        let Some(wire) = &mut this.wire else { return Pin::new(&mut this.io).poll_read(cx, room) };
+        let Some(wire) = &mut this.wire else { return read(&mut this.io, this.at_once, cx, room) };
         let (before, space) = (room.filled().len(), room.remaining());
-        ready!(Pin::new(&mut this.io).poll_read(cx, room))?;
+        ready!(read(&mut this.io, this.at_once, cx, room))?;
         if space != 0 {
             wire.saw(Direction::Received, room.filled().get(before..).unwrap_or_default());
         }

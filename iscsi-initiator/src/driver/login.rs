@@ -4,13 +4,14 @@ use std::io;
 
 use bytes::BytesMut;
 use iscsi_proto::framer::{Frame, FrameError, FrameLimits, Framer, encode_frame};
+use iscsi_proto::pdu::Opcode;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
 
 use crate::config::Timeouts;
-use crate::core::PeerMisbehaved;
 use crate::core::chap::Nonce;
 use crate::core::login::{LoggedIn, Login, LoginConfig, LoginError, Redirect, Request, Step};
+use crate::core::{PeerMisbehaved, Stats};
 use crate::error::{ConnectError, Phase};
 
 /// How many times the patience for one answer the whole login may take.
@@ -26,19 +27,30 @@ pub(crate) enum Ended {
     Moved(Redirect),
 }
 
-/// Logs in. Each answer has to come within the time for login, and the whole within four times that.
-pub(crate) async fn log_in<IO>(io: &mut IO, config: LoginConfig, timeouts: &Timeouts) -> Result<Ended, ConnectError>
+/// Logs in. Each answer has to come within the time for login, and the whole within four times that. What goes over the
+/// wire is added to `stats`.
+pub(crate) async fn log_in<IO>(
+    io: &mut IO,
+    config: LoginConfig,
+    timeouts: &Timeouts,
+    stats: &mut Stats,
+) -> Result<Ended, ConnectError>
 where
     IO: AsyncRead + AsyncWrite + Unpin,
 {
     let after = timeouts.login.saturating_mul(WHOLE);
-    match timeout(after, converse(io, config, timeouts)).await {
+    match timeout(after, converse(io, config, timeouts, stats)).await {
         Ok(result) => result,
         Err(_) => Err(ConnectError::TimedOut { phase: Phase::Login, after }),
     }
 }
 
-async fn converse<IO>(io: &mut IO, config: LoginConfig, timeouts: &Timeouts) -> Result<Ended, ConnectError>
+async fn converse<IO>(
+    io: &mut IO,
+    config: LoginConfig,
+    timeouts: &Timeouts,
+    stats: &mut Stats,
+) -> Result<Ended, ConnectError>
 where
     IO: AsyncRead + AsyncWrite + Unpin,
 {
@@ -47,7 +59,7 @@ where
     let mut framer = Framer::new(FrameLimits::LOGIN);
     loop {
         let after = timeouts.login;
-        let frame = match timeout(after, exchange(io, &mut framer, &request)).await {
+        let frame = match timeout(after, exchange(io, &mut framer, &request, stats)).await {
             Ok(Ok(Some(frame))) => frame,
             Ok(Ok(None)) => return Err(login.closed().into()),
             Ok(Err(error)) if is_closed(&error) => return Err(login.closed().into()),
@@ -60,7 +72,10 @@ where
             Step::Done(logged_in) => {
                 tracing::info!(tsih = logged_in.tsih, tpgt = logged_in.tpgt, "logged in");
                 tracing::debug!(negotiated = ?logged_in.start.negotiated);
-                return Ok(Ended::In { logged_in, received: std::mem::take(framer.buffer()) });
+                let received = std::mem::take(framer.buffer());
+                // Whoever takes it up counts it.
+                stats.bytes_received -= received.len() as u64;
+                return Ok(Ended::In { logged_in, received });
             }
             Step::Redirect(redirect) => {
                 tracing::info!(addresses = ?redirect.addresses, permanent = redirect.permanent, "the target is elsewhere");
@@ -75,6 +90,7 @@ async fn exchange<IO>(
     io: &mut IO,
     framer: &mut Framer,
     request: &Request,
+    stats: &mut Stats,
 ) -> io::Result<Option<Result<Frame, FrameError>>>
 where
     IO: AsyncRead + AsyncWrite + Unpin,
@@ -83,12 +99,18 @@ where
     encode_frame(request.header, &[], &request.data, false, false, &mut wire);
     io.write_all(&wire).await?;
     io.flush().await?;
+    stats.count(Opcode::LoginRequest);
+    stats.bytes_sent += wire.len() as u64;
     loop {
         if let Some(frame) = framer.next_frame().transpose() {
+            if let Some(Ok(opcode)) = frame.as_ref().ok().map(|frame| frame.header.opcode()) {
+                stats.count(opcode);
+            }
             return Ok(Some(frame));
         }
-        if io.read_buf(framer.buffer()).await? == 0 {
-            return Ok(None);
+        match io.read_buf(framer.buffer()).await? {
+            0 => return Ok(None),
+            count => stats.bytes_received += count as u64,
         }
     }
 }

@@ -9,8 +9,8 @@ use std::task::{Context, Poll, Waker};
 
 use slab::Slab;
 
-use crate::core::command::{Completion, Request, Token};
-use crate::core::{CommandError, ConnectionError};
+use crate::core::command::{Completion, Finished, Request, Token};
+use crate::core::{CommandError, ConnectionError, Stats};
 
 /// What a caller has for the connection.
 #[derive(Debug)]
@@ -32,6 +32,8 @@ struct Inner {
     /// Wakes the connection's task while it sleeps.
     sleeper: Option<Waker>,
     closed: Option<ConnectionError>,
+    /// What was counted until the end.
+    last: Option<Box<Stats>>,
 }
 
 /// Where one caller finds its completion.
@@ -49,7 +51,9 @@ impl Mailbox {
         let (token, sleeper) = {
             let mut inner = self.lock();
             if let Some(error) = inner.closed.clone() {
-                let place = Place::Done(Err(CommandError::Closed { error, sent: false }));
+                let closed = Err(CommandError::Closed { error, sent: false });
+                let last = inner.last.clone().filter(|_| matches!(request, Request::Stats));
+                let place = Place::Done(last.map_or(closed, |last| Ok(Finished::Stats(last))));
                 (inner.places.insert(place), None)
             } else {
                 let token = inner.places.insert(Place::Waiting(None));
@@ -108,10 +112,11 @@ impl Mailbox {
         }
     }
 
-    /// Lets nothing in any more. Messages that were not collected are returned.
-    pub(crate) fn close(&self, error: &ConnectionError) -> Vec<Message> {
+    /// Lets nothing in any more, but tells what was counted until then. Messages that were not collected are returned.
+    pub(crate) fn close(&self, error: &ConnectionError, last: Stats) -> Vec<Message> {
         let mut inner = self.lock();
         inner.closed.get_or_insert_with(|| error.clone());
+        inner.last.get_or_insert_with(|| Box::new(last));
         std::mem::take(&mut inner.inbox)
     }
 
@@ -193,7 +198,6 @@ mod tests {
     use std::task::Wake;
 
     use super::*;
-    use crate::core::command::Finished;
 
     #[derive(Default)]
     struct Count(AtomicUsize);
@@ -299,12 +303,18 @@ mod tests {
     fn a_closed_mailbox_refuses() {
         let world = World::new();
         let kept = world.mailbox.submit(Request::Ping);
-        assert_eq!(world.mailbox.close(&ConnectionError::ClosedByTarget).len(), 1);
+        let mut last = Stats::default();
+        last.timeouts = 7;
+        assert_eq!(world.mailbox.close(&ConnectionError::ClosedByTarget, last.clone()).len(), 1);
         let mut pending = world.mailbox.submit(Request::Ping);
         assert!(matches!(
             world.poll(&mut pending),
             Poll::Ready(Err(CommandError::Closed { error: ConnectionError::ClosedByTarget, sent: false }))
         ));
-        drop(kept);
+        let mut counts = world.mailbox.submit(Request::Stats);
+        let Poll::Ready(Ok(Finished::Stats(counts))) = world.poll(&mut counts) else { panic!("they are known") };
+        assert_eq!(*counts, last);
+        drop((kept, pending));
+        assert_eq!(world.places(), 1, "the one that nobody delivered to");
     }
 }

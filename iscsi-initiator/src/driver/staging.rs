@@ -6,8 +6,10 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, ReadBuf};
 
-/// Room for many small PDUs.
-const INITIAL: usize = 64 * 1024;
+/// Room for many small PDUs, once there are many.
+const ROOM: usize = 64 * 1024;
+/// Room for the few of a session that is idle.
+const SMALL: usize = 4 * 1024;
 
 /// Received bytes that have not been used yet, at `start..end` of one buffer.
 #[derive(Debug)]
@@ -20,7 +22,7 @@ pub(crate) struct Staging {
 impl Staging {
     /// A buffer that holds `bytes`, which were received with the end of login.
     pub(crate) fn new(bytes: &[u8]) -> Self {
-        let mut buffer = vec![0; INITIAL.max(bytes.len())];
+        let mut buffer = vec![0; SMALL.max(bytes.len())];
         buffer.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
         Self { buffer, start: 0, end: bytes.len() }
     }
@@ -50,18 +52,29 @@ impl Staging {
         let mut room = ReadBuf::new(self.buffer.get_mut(self.end..).unwrap_or_default());
         ready!(Pin::new(io).poll_read(cx, &mut room))?;
         let count = room.filled().len();
+        let is_full = room.remaining() == 0;
         self.end += count;
+        if is_full && self.buffer.len() < ROOM {
+            self.buffer.resize(ROOM, 0);
+        }
         Poll::Ready(Ok(count))
     }
 
+    /// Gives the room of busy times back, unless it holds something.
+    pub(crate) fn shrink(&mut self) {
+        if self.end == 0 && self.buffer.len() > SMALL {
+            self.buffer = vec![0; SMALL];
+        }
+    }
+
     fn make_room(&mut self, limit: usize) {
-        if self.start != 0 && self.buffer.len() - self.end < INITIAL / 2 {
+        if self.start != 0 && self.buffer.len() - self.end < self.buffer.len().min(ROOM) / 2 {
             self.buffer.copy_within(self.start..self.end, 0);
             (self.start, self.end) = (0, self.end - self.start);
         }
         if self.end == self.buffer.len() {
-            let grown = (self.buffer.len() * 2).min(limit.max(self.buffer.len() + INITIAL));
-            self.buffer.resize(grown, 0);
+            let grown = (self.buffer.len() * 2).min(limit.max(self.buffer.len() + ROOM));
+            self.buffer.resize(grown.max(ROOM), 0);
         }
     }
 }
@@ -96,7 +109,22 @@ mod tests {
             staging.consume(take);
         }
         assert!(staging.bytes().is_empty());
-        assert!(staging.buffer.len() <= 4 * INITIAL, "{}", staging.buffer.len());
+        assert!(staging.buffer.len() <= 4 * ROOM, "{}", staging.buffer.len());
+    }
+
+    #[test]
+    fn the_buffer_is_small_until_there_is_much_and_again_afterwards() {
+        let mut staging = Staging::new(&[1, 2]);
+        assert_eq!(fill(&mut staging, &[0; SMALL - 3]), SMALL - 3);
+        assert_eq!(staging.buffer.len(), SMALL);
+        assert_eq!(fill(&mut staging, &[0; SMALL]), 1);
+        assert_eq!(staging.buffer.len(), ROOM);
+        staging.consume(SMALL - 1);
+        staging.shrink();
+        assert_eq!((staging.bytes().len(), staging.buffer.len()), (1, ROOM));
+        staging.consume(1);
+        staging.shrink();
+        assert_eq!((staging.bytes().len(), staging.buffer.len()), (0, SMALL));
     }
 
     #[test]

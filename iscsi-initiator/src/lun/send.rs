@@ -99,13 +99,14 @@ impl Lun {
         F: Fn(BytesMut) -> Command,
     {
         let mut end = End::default();
-        let mut parts = VecDeque::new();
-        loop {
-            while parts.len() < PARTS && end.error.is_none() {
+        let mut oldest = next();
+        // Most transfers are one part, for which this stays empty and takes no memory.
+        let mut younger = VecDeque::new();
+        while let Some(part) = oldest {
+            while younger.len() + 1 < PARTS && end.error.is_none() {
                 let Some(part) = next() else { break };
-                parts.push_back(part);
+                younger.push_back(part);
             }
-            let Some(part) = parts.pop_front() else { return end };
             // What has failed as a whole is not worth a busy unit's time.
             let retry = if end.error.is_none() { self.retry() } else { self.retry().within(Duration::ZERO) };
             match part.finish(self, retry).await {
@@ -117,7 +118,9 @@ impl Lun {
                 }
                 Err(error) => end.fail(error),
             }
+            oldest = younger.pop_front();
         }
+        end
     }
 
     fn start<F: Fn(BytesMut) -> Command>(&self, moves: Moves, buffer: BytesMut, command: F) -> Part<F> {

@@ -46,10 +46,10 @@ impl Stage {
     }
 }
 
-/// Current stage and, with the T bit, the next one.
-fn stages(flags: u8) -> Result<(Stage, Option<Stage>), PduError> {
+/// Current stage and, with the T bit, the next one. `section` has the rule of the C bit for this PDU.
+fn stages(flags: u8, section: &'static str) -> Result<(Stage, Option<Stage>), PduError> {
     if flags & TRANSIT != 0 && flags & CONTINUE != 0 {
-        return Err(PduError::Inconsistent { rule: "C and T exclude each other", section: "11.12.2" });
+        return Err(PduError::Inconsistent { rule: "C and T exclude each other", section });
     }
     let next = (flags & TRANSIT != 0).then(|| Stage::from_bits("NSG", flags)).transpose()?;
     Ok((Stage::from_bits("CSG", flags >> 2)?, next))
@@ -95,7 +95,7 @@ impl LoginRequest {
                 (be_u8, be_u8, be_u8, be_u8, skip::<4>, array, be_u16, itt, be_u16, skip::<2>, serial, serial)
                     .parse(input)
             })?;
-        let (current, next) = stages(flags)?;
+        let (current, next) = stages(flags, "11.12.2")?;
         Ok(Self {
             more: flags & CONTINUE != 0,
             current,
@@ -246,7 +246,7 @@ impl LoginResponse {
                 (be_u8, be_u8, be_u8, be_u8, skip::<4>, array, be_u16, itt, skip::<4>, numbering, be_u8, be_u8)
                     .parse(input)
             })?;
-        let (current, next) = if class == 0 { stages(flags)? } else { (Stage::Security, None) };
+        let (current, next) = if class == 0 { stages(flags, "11.13.7")? } else { (Stage::Security, None) };
         Ok(Self {
             more: flags & CONTINUE != 0,
             current,
@@ -312,6 +312,17 @@ mod tests {
         assert!(matches!(LoginResponse::parse(&header), Err(PduError::ReservedValue { field: "CSG", .. })));
         header.0[1] = 0x82;
         assert!(matches!(LoginResponse::parse(&header), Err(PduError::ReservedValue { field: "NSG", .. })));
+    }
+
+    #[test]
+    fn c_and_t_exclude_each_other_by_the_section_of_the_pdu() {
+        let mut header = Header::new(Opcode::LoginResponse);
+        header.0[1] = 0xc4;
+        let rule = "C and T exclude each other";
+        assert_eq!(LoginResponse::parse(&header), Err(PduError::Inconsistent { rule, section: "11.13.7" }));
+        let mut header = Header::new(Opcode::LoginRequest);
+        header.0[1] = 0xc4;
+        assert_eq!(LoginRequest::parse(&header), Err(PduError::Inconsistent { rule, section: "11.12.2" }));
     }
 
     /// nothing but the status counts in a refusal.

@@ -20,13 +20,23 @@ pub enum DataError {
         /// What it holds.
         value: u64,
     },
+    /// More bytes than the length before them can tell. Nothing is cut, for what is cut means something else.
+    #[error("{what} has {len} bytes, where {limit} are the most")]
+    TooLong {
+        /// Name of the structure.
+        what: &'static str,
+        /// Bytes that it has.
+        len: usize,
+        /// Bytes that it may have.
+        limit: usize,
+    },
 }
 
 impl DataError {
     /// How a device server refuses a parameter list that is wrong in this way.
     pub const fn sense(&self) -> Sense {
         match self {
-            Self::Truncated { .. } => Sense::PARAMETER_LIST_LENGTH,
+            Self::Truncated { .. } | Self::TooLong { .. } => Sense::PARAMETER_LIST_LENGTH,
             Self::Invalid { .. } => Sense::INVALID_PARAMETER,
         }
     }
@@ -55,6 +65,7 @@ mod tests {
             (CdbError::Field { byte: 2, bit: None }.sense(), (0x24, 0), [0xc0, 0, 2]),
             (CdbError::Field { byte: 1, bit: Some(4) }.sense(), (0x24, 0), [0xcc, 0, 1]),
             (DataError::Truncated { what: "x" }.sense(), (0x1a, 0), [0, 0, 0]),
+            (DataError::TooLong { what: "x", len: 2, limit: 1 }.sense(), (0x1a, 0), [0, 0, 0]),
             (DataError::Invalid { what: "x", field: "y", value: 1 }.sense(), (0x26, 0), [0, 0, 0]),
         ] {
             assert_eq!((sense.asc, sense.ascq), code);

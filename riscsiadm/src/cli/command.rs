@@ -201,6 +201,9 @@ pub struct Perf {
     /// Write stamps, and check each block that is read after it was written
     #[arg(long)]
     pub verify: bool,
+    /// Go on looking for answers for so long before sleeping: quicker with few commands at a time, and a busy processor
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub poll: Option<Duration>,
     #[command(flatten)]
     #[expect(missing_docs, reason = "a comment here would become the help of every option in it")]
     pub common: Common,

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use iscsi_initiator::core::{CommandError, ConnectionError};
+use iscsi_initiator::core::{CommandError, ConnectionError, Stats};
 use iscsi_initiator::{ConnectError, Info, Session};
 use iscsi_proto::isid::Isid;
 use tokio::task::AbortHandle;
@@ -30,6 +30,8 @@ pub(super) struct Held {
     /// The logical units at the last look; `None` before the first.
     pub(super) units: Arc<tokio::sync::Mutex<Option<Vec<u64>>>>,
     phase: Mutex<Phase>,
+    /// What went over the wire on connections that are no more.
+    past: Mutex<Stats>,
     keeper: Mutex<Option<AbortHandle>>,
 }
 
@@ -65,8 +67,8 @@ impl Held {
             || Phase::Lost { problem: "the daemon was started anew".to_owned(), connecting: true, info: None },
             Phase::Up,
         );
-        let (units, phase, keeper) = (Arc::default(), Mutex::new(phase), Mutex::default());
-        Arc::new(Self { sid, isid, setup, places, units, phase, keeper })
+        let (units, phase, past, keeper) = (Arc::default(), Mutex::new(phase), Mutex::default(), Mutex::default());
+        Arc::new(Self { sid, isid, setup, places, units, phase, past, keeper })
     }
 
     /// Sees to it from now on that the session is up. `connection` is the task of the connection that it has, if any;
@@ -92,6 +94,20 @@ impl Held {
         }
     }
 
+    /// What went over the wire since it was made, over all its connections. Logins that failed are not in it, nor is what
+    /// went before this daemon was started.
+    pub(super) async fn stats(&self) -> Result<Stats, CommandError> {
+        let (session, mut stats) = {
+            let phase = self.lock();
+            let session = if let Phase::Up(session) = &*phase { Some(session.clone()) } else { None };
+            (session, self.past().clone())
+        };
+        if let Some(session) = session {
+            stats += &session.stats().await?;
+        }
+        Ok(stats)
+    }
+
     /// Ends it, whether it is up or not. It is over then, even if the target does not say so.
     pub(super) async fn log_out(&self) -> Result<(), CommandError> {
         let phase = std::mem::replace(&mut *self.lock(), Phase::Out);
@@ -113,7 +129,8 @@ impl Held {
                 if up.elapsed() >= STABLE {
                     pause = FIRST_PAUSE;
                 }
-                let Some(wait) = self.lose(end.as_ref()) else { return };
+                let last = self.last_words().await;
+                let Some(wait) = self.lose(end.as_ref(), &last) else { return };
                 sleep(pause.max(wait)).await;
                 pause = longer(pause);
             }
@@ -125,8 +142,17 @@ impl Held {
         }
     }
 
-    /// Notes that the connection is lost, and says how long the target is to be left alone. `None` if nobody wants it back.
-    fn lose(&self, end: Option<&ConnectionError>) -> Option<Duration> {
+    /// What was counted on the connection that has just ended.
+    async fn last_words(&self) -> Stats {
+        match self.session() {
+            Some(session) => session.stats().await.unwrap_or_default(),
+            None => Stats::default(),
+        }
+    }
+
+    /// Notes that the connection is lost, and what was counted on it. Says how long the target is to be left alone; `None` if
+    /// nobody wants it back.
+    fn lose(&self, end: Option<&ConnectionError>, last: &Stats) -> Option<Duration> {
         let mut phase = self.lock();
         let Phase::Up(session) = &*phase else { return None };
         let problem = end.map_or_else(|| "the target asked for a logout".to_owned(), ToString::to_string);
@@ -134,6 +160,7 @@ impl Held {
         let info = Some(Box::new(session.info().clone()));
         tracing::warn!("session {} to {} is lost: {}", self.sid, self.setup.node.target, escape(&problem));
         *phase = Phase::Lost { problem, connecting: false, info };
+        *self.past() += last;
         Some(wait)
     }
 
@@ -186,6 +213,11 @@ impl Held {
         tracing::info!("session {} to {} is up again", self.sid, self.setup.node.target);
         *phase = Phase::Up(session);
         true
+    }
+
+    /// Taken while the phase is locked: what is past belongs to it.
+    fn past(&self) -> MutexGuard<'_, Stats> {
+        self.past.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock(&self) -> MutexGuard<'_, Phase> {

@@ -70,7 +70,7 @@ fn serve() -> Result<(), Failure> {
 async fn hold(paths: &Paths, instance: &mut Instance) -> Result<(), Failure> {
     let mut terminated = signal(SignalKind::terminate())?;
     let mut interrupted = signal(SignalKind::interrupt())?;
-    let registry = Arc::new(Registry::open(&paths.db)?);
+    let registry = Arc::new(Registry::open(&paths.db, &paths.run)?);
     registry.restore();
     let listener = instance.listen()?;
     tracing::info!("listening at {}", crate::ipc::socket(&paths.run).display());

@@ -51,9 +51,9 @@ struct Table {
 }
 
 impl Registry {
-    /// The registry whose state is in `dir`.
-    pub(super) fn open(dir: &Path) -> Result<Self, Failure> {
-        let file = StateFile::new(&std::path::absolute(dir)?);
+    /// The registry whose state is in `dir`, of the daemon whose directory is `run`.
+    pub(super) fn open(dir: &Path, run: &Path) -> Result<Self, Failure> {
+        let file = StateFile::claim(&std::path::absolute(dir)?, &std::fs::canonicalize(run)?)?;
         let state = file.read();
         let fresh = state == State::default();
         let table = Table {

@@ -9,7 +9,6 @@ use super::held::{Held, Phase};
 use super::units;
 use crate::db::error::DbError;
 use crate::db::node::NodeId;
-use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::ipc::message::{Node, Session};
 use crate::ipc::secret::Hidden;
@@ -60,11 +59,9 @@ fn iface(bound: &IfaceView, info: Option<&Info>) -> IfaceView {
     iface
 }
 
-/// What went over the wire.
+/// What went over the wire, also while there is no connection.
 pub(super) async fn stats(held: &Held) -> Result<Counters, Failure> {
-    let lost = || Failure::new(Exit::NotConnected, "the session has no connection at the moment");
-    let session = held.session().ok_or_else(lost)?;
-    Ok(counters(&session.stats().await?))
+    Ok(counters(&held.stats().await?))
 }
 
 fn counters(stats: &Stats) -> Counters {
@@ -89,8 +86,7 @@ fn counters(stats: &Stats) -> Counters {
         r2t_pdus: pdus(Opcode::R2t),
         async_pdus: pdus(Opcode::AsyncMessage),
         rjt_pdus: pdus(Opcode::Reject),
-        // A digest that does not match ends the connection here, and with it the counts.
-        digest_err: 0,
+        digest_err: stats.digest_errors,
         timeout_err: stats.timeouts,
     }
 }

@@ -54,7 +54,7 @@ impl Initiator {
         if let Some(found) = Self::read(dir)? {
             return Ok(found);
         }
-        let _lock = Lock::acquire(dir)?;
+        let _lock = Lock::acquire(dir, None)?;
         if let Some(found) = Self::read(dir)? {
             return Ok(found);
         }

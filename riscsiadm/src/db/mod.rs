@@ -7,8 +7,8 @@
 //!
 //! Rules that hold throughout:
 //! - A file is replaced whole or not at all, and only its owner may read it.
-//! - Changes run one at a time, under a lock that the kernel drops with the process. No call here touches the network,
-//!   so the lock is never held across it. Reading takes no lock.
+//! - Changes run one at a time, under a lock that the kernel drops with the process, and where open-iscsi has its records
+//!   under its lock too. No call here touches the network, so a lock is never held across it. Reading takes no lock.
 //! - What becomes part of a path is a checked name. What becomes part of a record holds no control character.
 //! - Half-written, foreign or damaged files never stop a listing; they are named in the log and passed over.
 
@@ -24,3 +24,4 @@ pub mod text;
 
 mod file;
 mod lock;
+mod rival;

@@ -2,6 +2,7 @@
 
 use super::setting::{Changes, changes, told};
 use super::{Context, select};
+use crate::cli::args::HostRef;
 use crate::cli::request::Iface;
 use crate::db::error::DbError;
 use crate::db::node::IfaceName;
@@ -20,11 +21,8 @@ pub(super) fn run(context: &Context, request: Iface) -> Result<(), Failure> {
             update(context, &name, &changes)
         }
         Iface::Delete { name } => delete(context, &name),
-        Iface::Apply { name } => {
-            read(context, &name)?;
-            nothing_to_configure(context)
-        }
-        Iface::ApplyAll { .. } => nothing_to_configure(context),
+        Iface::Apply { name } => apply(context, &name),
+        Iface::ApplyAll { host } => apply_all(context, &host),
         Iface::Ping(ping) => {
             read(context, &ping.name)?;
             let text = "Only an adapter with offload can ping through an interface: use ping of the system";
@@ -63,9 +61,7 @@ fn new(context: &Context, name: &str, changes: &Changes) -> Result<(), Failure> 
     let name: IfaceName = name.parse()?;
     refuse_in_use(context, &name)?;
     context.store.new_iface(&name, changes).map_err(|error| not_done(context, "create new interface", &name, error))?;
-    if !changes.is_empty() {
-        context.say(&format!("{name} updated."))?;
-    }
+    context.say(&format!("{name} updated."))?;
     context.say(&format!("New interface {name} added"))
 }
 
@@ -81,7 +77,15 @@ fn update(context: &Context, name: &str, changes: &Changes) -> Result<(), Failur
 
 fn delete(context: &Context, name: &str) -> Result<(), Failure> {
     let name: IfaceName = name.parse()?;
-    let deleted = context.store.delete_iface(&name, &select::in_use(context)?)?;
+    let deleted = context.store.delete_iface(&name, &select::in_use(context)?).map_err(|error| match error {
+        // The number that scripts know for it is not that of a missing record.
+        DbError::NoIface(_) => {
+            let Failure { message, .. } = error.into();
+            context.warn(&message);
+            Failure::invalid(format!("Could not delete iface {name}: {}", Exit::Invalid.text()))
+        }
+        error => error.into(),
+    })?;
     if !deleted.in_use.is_empty() {
         return Err(in_use(&name));
     }
@@ -104,6 +108,23 @@ fn in_use(name: &IfaceName) -> Failure {
 }
 
 /// Without offload the system configures the network.
-fn nothing_to_configure(context: &Context) -> Result<(), Failure> {
-    context.say("Nothing to configure.")
+const NOTHING: &str = "Nothing to configure.";
+
+fn apply(context: &Context, name: &str) -> Result<(), Failure> {
+    let name: IfaceName = name.parse()?;
+    context.store.iface(&name).map_err(|error| match error {
+        DbError::NoIface(_) => {
+            let exit = Exit::Database;
+            Failure::new(exit, format!("Could not read iface {name} ({}).", exit.code()))
+        }
+        error => error.into(),
+    })?;
+    context.warn(NOTHING);
+    context.say(&format!("{name} applied."))
+}
+
+fn apply_all(context: &Context, host: &HostRef) -> Result<(), Failure> {
+    let HostRef::Number(number) = host else { return Err(Failure::invalid("Could not match MAC to host.")) };
+    context.warn(NOTHING);
+    context.say(&format!("Applied settings to ifaces attached to host{number}."))
 }

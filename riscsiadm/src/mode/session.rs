@@ -21,7 +21,7 @@ pub(super) fn run(context: &Context, request: Session) -> Result<(), Failure> {
             node::update(context, &[record_of(context, sid)?], &changes)
         }
         Session::Delete { sid } => node::delete(context, &[record_of(context, sid)?]),
-        Session::Logout { sid } => login::logout_of(context, &meant(context, sid, "No active sessions.")?),
+        Session::Logout { sid } => login::logout_of(context, &meant(context, sid, "No matching sessions found")?),
         Session::Rescan { sid } => login::rescan_of(context, &meant(context, sid, "No session found.")?),
         Session::Stats { sid } => login::stats_of(context, &meant(context, sid, "No session found.")?),
     }

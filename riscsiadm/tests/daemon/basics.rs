@@ -4,14 +4,14 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 use super::target::{Event, Target};
-use super::{NAME, Tool, logged_in, title};
+use super::{NAME, Tool, counter, logged_in, title};
 
 #[test]
 fn without_a_daemon_there_are_no_sessions_and_looking_starts_none() {
     let tool = Tool::new();
     tool.fails("-m session", 21, &["No active sessions."]);
     tool.fails("-m session -P 3", 21, &["No active sessions."]);
-    tool.fails("-m session -u", 21, &["No active sessions."]);
+    tool.fails("-m session -u", 21, &["No matching sessions found"]);
     tool.fails("-m session -s", 21, &["No session found."]);
     tool.fails("-m node -R", 21, &["No session found."]);
     tool.fails("-m node -u", 21, &["No matching sessions found"]);
@@ -29,7 +29,7 @@ fn a_login_starts_the_daemon_and_a_session_outlives_the_call() {
     target.login();
     let mode = |name: &str| fs::metadata(tool.path(name)).unwrap().permissions().mode() & 0o777;
     assert_eq!((mode("run"), mode("run/riscsid.sock"), mode("run/riscsid.log")), (0o700, 0o600, 0o600));
-    assert_eq!(mode("db/riscsid.state.json"), 0o600);
+    assert_eq!(fs::metadata(tool.state()).unwrap().permissions().mode() & 0o777, 0o600);
     let out = tool.ok(&format!("-m node -T {NAME} -u"));
     let title = title(1, &target);
     assert_eq!(out, format!("Logging out of session {title}\nLogout of {title} successful.\n"));
@@ -136,14 +136,18 @@ fn statistics_are_counted_on_the_wire() {
     let tool = Tool::with(&target);
     tool.set("node.session.scan", "manual");
     tool.ok(&format!("-m node -T {NAME} -l"));
+    let before = tool.ok("-m session -s");
+    let head = format!("Stats for session {}\niSCSI SNMP:\n\ttxdata_octets: ", title(1, &target));
+    assert!(before.starts_with(&head), "{before}");
+    assert_eq!((counter(&before, "login_pdus"), counter(&before, "scsicmd_pdus")), (2, 0), "one for each stage");
+    assert!(counter(&before, "txdata_octets") > 96 && counter(&before, "rxdata_octets") > 96, "{before}");
     tool.ok("-m session -R");
     tool.ok("-m session -R");
     let stats = tool.ok("-m session -s");
+    let grown = |name| counter(&stats, name) - counter(&before, name);
     // Two REPORT LUNS of 48 bytes; two Data-Ins of 48 bytes and 16 of data.
-    let head =
-        format!("Stats for session {}\niSCSI SNMP:\n\ttxdata_octets: 96\n\trxdata_octets: 128\n", title(1, &target));
-    assert!(stats.starts_with(&head), "{stats}");
-    assert!(stats.contains("\tscsicmd_pdus: 2\n") && stats.contains("\tdatain_pdus: 2\n"), "{stats}");
+    assert_eq!((grown("txdata_octets"), grown("rxdata_octets")), (96, 128));
+    assert_eq!((grown("login_pdus"), grown("scsicmd_pdus"), grown("datain_pdus")), (0, 2, 2));
     assert_eq!(tool.ok(&format!("-m node -T {NAME} -s")), stats);
 }
 

@@ -44,8 +44,8 @@ fn a_wrong_secret_and_a_missing_one_are_24() {
     let shown = tool.ok("-m session -P 2 -S");
     assert!(shown.contains("\t\tusername: alice\n\t\tpassword: alicesecret12\n"), "{shown}");
     assert!(!tool.ok("-m session -P 2").contains("alicesecret12"));
-    for file in ["run/riscsid.log", "db/riscsid.state.json"] {
-        assert!(!fs::read_to_string(tool.path(file)).unwrap().contains("secret12"), "{file}");
+    for file in [tool.path("run/riscsid.log"), tool.state()] {
+        assert!(!fs::read_to_string(&file).unwrap().contains("secret12"), "{}", file.display());
     }
 }
 

@@ -4,7 +4,7 @@ use iscsi_proto::pdu::LoginStatus;
 use rustix::process::Signal;
 
 use super::target::{Event, Target};
-use super::{NAME, Tool, ended, logged_in};
+use super::{NAME, Tool, counter, ended, logged_in};
 
 #[test]
 fn a_lost_session_comes_back_as_the_same() {
@@ -24,6 +24,43 @@ fn a_lost_session_comes_back_as_the_same() {
     assert_eq!(target.login(), isid);
     tool.until_tree(&["SID: 1\n\t\tiSCSI Connection State: LOGGED IN", "LOGGED_IN", "NO CHANGE"]);
     tool.ok("-m session -R");
+}
+
+#[test]
+fn counts_go_on_over_the_connections_of_a_session() {
+    let target = Target::start(&[0]);
+    let tool = Tool::with(&target);
+    tool.ok(&format!("-m node -T {NAME} -l"));
+    target.login();
+    tool.ok("-m session -R");
+    let first = tool.ok("-m session -s");
+    target.hold(true);
+    target.drop_all();
+    tool.until_tree(&["FAILED"]);
+    target.await_waiting();
+    assert_eq!(tool.ok("-m session -s"), first, "they are there while there is no connection");
+    target.hold(false);
+    tool.until_tree(&["SID: 1\n\t\tiSCSI Connection State: LOGGED IN"]);
+    let second = tool.ok("-m session -s");
+    let both = |name| (counter(&first, name), counter(&second, name));
+    assert_eq!((both("login_pdus"), both("scsicmd_pdus")), ((2, 4), (2, 2)));
+    assert!(counter(&second, "txdata_octets") > counter(&first, "txdata_octets"), "{second}");
+}
+
+#[test]
+fn a_digest_error_is_counted_although_it_ends_the_connection() {
+    let target = Target::start(&[0]);
+    let tool = Tool::with(&target);
+    // This target agrees to anything, and sends no digest all the same.
+    for (key, value) in [("conn[0].iscsi.HeaderDigest", "CRC32C"), ("session.scan", "manual")] {
+        tool.set(&format!("node.{key}"), value);
+    }
+    tool.ok(&format!("-m node -T {NAME} -l"));
+    assert_eq!(counter(&tool.ok("-m session -s"), "digest_err"), 0);
+    assert_ne!(tool.run("-m session -R").2, 0);
+    tool.until_tree(&["iSCSI Session State: FAILED"]);
+    assert_eq!(counter(&tool.ok("-m session -s"), "digest_err"), 1);
+    tool.ok("-m session -u");
 }
 
 #[test]
@@ -81,6 +118,34 @@ fn what_a_killed_daemon_held_is_set_up_again() {
     assert!(tool.ok("-m session").contains("tcp: [3] "));
     tool.kill(Signal::KILL);
     daemon.wait().unwrap();
+}
+
+#[test]
+fn two_daemons_that_share_records_take_up_their_own_sessions() {
+    let target = Target::start(&[0]);
+    let tools = [Tool::with(&target)];
+    let tools = [&tools[0], &tools[0].beside()];
+    for tool in tools {
+        assert_eq!(tool.login(), (logged_in(&target), String::new(), 0));
+    }
+    let isids = [target.login(), target.login()];
+    assert_ne!(isids[0], isids[1]);
+    for tool in tools {
+        tool.kill(Signal::KILL);
+        tool.until(|| tool.pid().is_none());
+        assert_eq!(target.event(), Event::Gone);
+    }
+    let mut daemons = Vec::new();
+    for (tool, isid) in tools.iter().zip(isids) {
+        daemons.push(tool.daemon());
+        assert_eq!(target.login(), isid);
+        tool.until_tree(&["SID: 1\n\t\tiSCSI Connection State: LOGGED IN"]);
+        assert_eq!(tool.ok("-m session").lines().count(), 1);
+    }
+    for (tool, mut daemon) in tools.iter().zip(daemons) {
+        tool.kill(Signal::KILL);
+        daemon.wait().unwrap();
+    }
 }
 
 #[test]

@@ -31,6 +31,7 @@ const LOOKS: usize = 4000;
 /// The program with a database and a daemon of its own.
 struct Tool {
     dir: TempDir,
+    db: PathBuf,
     secret: Option<String>,
 }
 
@@ -43,7 +44,21 @@ impl Tool {
         for name in ["iscsiadm", "riscsid"] {
             symlink(env!("CARGO_BIN_EXE_riscsiadm"), dir.path().join(name)).unwrap();
         }
-        Self { dir, secret: None }
+        Self { db: dir.path().join("db"), dir, secret: None }
+    }
+
+    /// A tool that shares the records of this one, with a daemon of its own.
+    fn beside(&self) -> Self {
+        let mut tool = Self::new();
+        tool.db.clone_from(&self.db);
+        tool
+    }
+
+    /// What the daemon writes down of its sessions.
+    fn state(&self) -> PathBuf {
+        let run = fs::canonicalize(self.path("run")).unwrap();
+        let label = run.to_str().unwrap().trim_start_matches('/').replace('-', "%2d").replace('/', "-");
+        self.db.join(format!("riscsid.{label}.state.json"))
     }
 
     /// A tool with a record of a target.
@@ -69,7 +84,7 @@ impl Tool {
     fn command(&self, name: &str, line: &str) -> Command {
         let mut command = Command::new(self.path(name));
         command.args(line.split_whitespace()).stdin(Stdio::null());
-        command.env("RISCSI_DB", self.path("db")).env("RISCSI_RUN", self.path("run"));
+        command.env("RISCSI_DB", &self.db).env("RISCSI_RUN", self.path("run"));
         for name in ["RISCSI_SECRET", "RISCSI_TARGET_SECRET", "NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_PID"] {
             command.env_remove(name);
         }
@@ -170,6 +185,13 @@ fn ended(output: &Output) -> Ended {
 /// `ADDRESS,PORT` of a target.
 fn place(target: &Target) -> String {
     format!("{},{}", target.addr.ip(), target.addr.port())
+}
+
+/// One of the counters of one session.
+#[track_caller]
+fn counter(stats: &str, name: &str) -> u64 {
+    let line = stats.lines().find_map(|line| line.strip_prefix(&format!("\t{name}: ")));
+    line.unwrap_or_else(|| panic!("no {name} in {stats}")).parse().unwrap()
 }
 
 /// The line about a login that worked.

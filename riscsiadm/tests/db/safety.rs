@@ -50,6 +50,37 @@ fn ten_writers_at_once_lose_nothing() {
 }
 
 #[test]
+fn records_that_open_iscsi_shares_are_changed_under_its_lock() {
+    let (_dir, store) = store();
+    let locks = tempfile::tempdir().unwrap();
+    let [lock, link] = ["lock", "lock.write"].map(|name| locks.path().join(name));
+    fs::write(&lock, "").unwrap();
+    let (node, other) = (id("a", "10.0.0.1", Some(1), "default"), id("b", "10.0.0.1", Some(1), "default"));
+    store.new_node(&node).unwrap();
+    let shared = store.clone().shared(locks.path());
+    // What iscsiadm does while it changes a record.
+    fs::hard_link(&lock, &link).unwrap();
+    thread::scope(|scope| {
+        let writer = scope.spawn(|| shared.new_node(&other));
+        while !locks.path().join("riscsiadm").exists() {
+            assert!(!writer.is_finished(), "it waits");
+            thread::yield_now();
+        }
+        // Reading does not wait, and nothing is changed yet.
+        assert_eq!(shared.nodes().unwrap(), from_ref(&node));
+        assert!(!writer.is_finished());
+        fs::remove_file(&link).unwrap();
+        writer.join().unwrap().unwrap();
+    });
+    assert_eq!(store.nodes().unwrap(), [node, other]);
+    assert!(!link.exists());
+    // Records in any other place have nothing to do with it.
+    fs::hard_link(&lock, &link).unwrap();
+    store.new_node(&id("c", "10.0.0.1", Some(1), "default")).unwrap();
+    assert!(link.exists());
+}
+
+#[test]
 fn readers_never_see_half_a_record() {
     let (_dir, store) = store();
     let node = id("a", "10.0.0.1", Some(1), "default");

@@ -23,7 +23,9 @@ fn two_interfaces_always_exist() {
 fn an_interface_is_made_changed_and_deleted() {
     let tool = Tool::new();
     let at = "-m iface -I 10.0.0.1:3260:vol";
-    assert_eq!(tool.ok(&format!("{at} --op=new")), "New interface 10.0.0.1:3260:vol added\n");
+    assert_eq!(tool.ok(&format!("{at} --op=new")), {
+        "10.0.0.1:3260:vol updated.\nNew interface 10.0.0.1:3260:vol added\n"
+    });
     let setting = format!("--name iface.initiatorname --value {X}:other");
     assert_eq!(tool.ok(&format!("{at} --op update {setting}")), "10.0.0.1:3260:vol updated.\n");
     let line = format!("10.0.0.1:3260:vol tcp,<empty>,<empty>,<empty>,{X}:other\n");
@@ -54,11 +56,13 @@ fn nodes_follow_their_interface() {
 #[test]
 fn an_interface_that_is_missing_is_code_6() {
     let missing = "Could not read iface info for nix.";
-    for line in ["", "-o show", "-P 1", "-o delete", "-o apply", "-C ping -a 10.0.0.1"] {
+    for line in ["", "-o show", "-P 1", "-C ping -a 10.0.0.1"] {
         Tool::new().fails(&format!("-m iface -I nix {line}"), 6, &[missing]);
     }
     let lines = [missing, "Could not update iface nix: encountered iSCSI database failure"];
     Tool::new().fails("-m iface -I nix -o update -n iface.mtu -v 1", 6, &lines);
+    Tool::new().fails("-m iface -I nix -o apply", 6, &["Could not read iface nix (6)."]);
+    Tool::new().fails("-m iface -I nix -o delete", 7, &[missing, "Could not delete iface nix: invalid parameter"]);
 }
 
 #[test]
@@ -91,8 +95,14 @@ fn a_wrong_setting_is_refused() {
 #[test]
 fn there_is_nothing_to_configure_in_an_adapter() {
     let tool = Tool::new();
-    assert_eq!(tool.ok("-m iface -I default -o apply"), "Nothing to configure.\n");
-    assert_eq!(tool.ok("-m iface -H 0 -o applyall"), "Nothing to configure.\n");
+    for (line, out) in [
+        ("-I default -o apply", "default applied.\n"),
+        ("-H 7 -o applyall", "Applied settings to ifaces attached to host7.\n"),
+    ] {
+        let ended = tool.run(&format!("-m iface {line}"));
+        assert_eq!(ended, (out.to_owned(), "iscsiadm: Nothing to configure.\n".to_owned(), 0), "{line}");
+    }
+    tool.fails("-m iface -H 00:11:22:33:44:55 -o applyall", 7, &["Could not match MAC to host."]);
     let line = "Only an adapter with offload can ping through an interface: use ping of the system";
     tool.fails("-m iface -I default -C ping -a 10.0.0.1", 27, &[line]);
 }

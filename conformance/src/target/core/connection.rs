@@ -9,7 +9,7 @@ use super::full::{Ending, FullFeature};
 use super::login::{Login, Turn};
 use super::node::Node;
 use super::outbox::Outbox;
-use super::wire::OutPdu;
+use super::wire::{Digests, OutPdu};
 use crate::target::counters::Counters;
 use crate::target::rope::Rope;
 
@@ -87,7 +87,7 @@ impl Connection {
         total.unwrap_or(BHS_LEN + 1024)
     }
 
-    /// Does what other connections have left to do.
+    /// Does what other connections have left to do, and what is overdue by the [time of the node](Node::advance).
     pub fn poll(&mut self) {
         if let Phase::Full(full) = &mut self.phase {
             full.poll();
@@ -111,6 +111,19 @@ impl Connection {
     /// Whether login has succeeded.
     pub const fn is_logged_in(&self) -> bool {
         matches!(self.phase, Phase::Full(_))
+    }
+
+    /// Whether it has to be polled now and then although nothing comes in: data may be overdue.
+    pub fn keeps_time(&self) -> bool {
+        matches!(&self.phase, Phase::Full(full) if full.params.recovers_data())
+    }
+
+    /// The digests of PDUs that come in.
+    pub fn digests(&self) -> Digests {
+        match &self.phase {
+            Phase::Full(full) => Digests { header: full.params.header_digest, data: full.params.data_digest },
+            _ => Digests::default(),
+        }
     }
 
     /// Sends a NOP-In that the initiator has to answer. Does nothing before login has ended.

@@ -6,8 +6,8 @@ use std::sync::atomic::AtomicU64;
 
 use iscsi_proto::framer::{FrameError, Framing, Layout};
 use iscsi_proto::pdu::{
-    AsyncEvent, AsyncMessage, DataOut, Header, LogoutReason, LogoutRequest, LogoutResponse, LogoutResult, NopIn,
-    NopOut, Opcode, PduError, Reject, RejectReason, ScsiCommand, TaskRequest, TextRequest,
+    AsyncEvent, AsyncMessage, DataOut, Header, LogoutRequest, NopIn, NopOut, Opcode, PduError, Reject, RejectReason,
+    ScsiCommand, TaskRequest, TextRequest,
 };
 use iscsi_proto::portal::Portal;
 use iscsi_proto::scsi::Lun;
@@ -15,13 +15,15 @@ use iscsi_proto::serial::Serial;
 use iscsi_proto::tags::{Itt, Ttt};
 
 use super::connection::HIGH_WATER;
+use super::lost::Leaving;
 use super::manage::Waiting;
 use super::node::{Node, Target};
 use super::outbox::Outbox;
 use super::params::Params;
-use super::session::{Link, Session};
+use super::session::{Link, Mail, Session};
 use super::text::TextPhase;
 use super::transfer::Transfer;
+use super::turn::Probe;
 use super::window::{Arrival, Held, Request};
 use crate::target::counters::Counters;
 use crate::target::rope::Rope;
@@ -42,9 +44,14 @@ pub(super) struct FullFeature {
     /// Task management that waits for data of aborted tasks to end.
     pub(super) waiting: Vec<Waiting>,
     pub(super) text: TextPhase,
-    link: Arc<Link>,
+    pub(super) link: Arc<Link>,
+    /// Whether Data-In asks for DataACKs.
+    pub(super) asks_for_acks: bool,
+    pub(super) probe: Option<Probe>,
     framing: Framing,
     ignored: Vec<Itt>,
+    /// Whether the request that is worked on has a place in the command window already.
+    pub(super) placed: bool,
     last_ttt: u32,
     commands: u64,
     ending: Ending,
@@ -77,10 +84,17 @@ impl FullFeature {
         link: Arc<Link>,
         params: Params,
         portal: Portal,
-        out: Outbox,
+        mut out: Outbox,
     ) -> Self {
+        let target = session.identity.target.clone();
+        if params.recovers_data() {
+            out.keep();
+        }
         Self {
-            target: session.identity.target.clone(),
+            asks_for_acks: params.recovers_data()
+                && target.as_ref().is_some_and(|target| target.config.limits.data_ack),
+            probe: None,
+            target,
             framing: Framing::new(params.frame_limits()),
             node,
             session,
@@ -91,6 +105,7 @@ impl FullFeature {
             text: TextPhase::new(portal),
             link,
             ignored: Vec::new(),
+            placed: false,
             last_ttt: 0,
             commands: 0,
             ending: Ending::Open,
@@ -100,10 +115,12 @@ impl FullFeature {
     /// Works on the complete PDUs at the start of `bytes`; how many bytes those had.
     pub(super) fn receive(&mut self, bytes: &[u8]) -> usize {
         let session = self.session.clone();
-        let Some(_inside) = session.enter() else {
-            self.end(Ending::Now);
+        let inside = session.enter();
+        let _turn = session.turn();
+        if inside.is_none() || !self.unpark() {
+            self.end(Ending::Now, Leaving::Failed);
             return bytes.len();
-        };
+        }
         let mut used = 0;
         while self.is_open() && self.out.bytes() < HIGH_WATER {
             let rest = bytes.get(used..).unwrap_or_default();
@@ -116,22 +133,28 @@ impl FullFeature {
                 Err(error) => self.fatal(&error),
             }
         }
+        self.park();
         self.count(used);
         used
     }
 
-    /// Works on what other connections of the session left for this one.
+    /// Works on what other connections of the session left for this one, and on what is overdue at the node's time.
     pub(super) fn poll(&mut self) {
         let session = self.session.clone();
-        match session.enter() {
-            Some(_inside) if !self.link.is_closed() => {
-                for held in self.link.take_mail() {
-                    self.held(held);
-                }
-                self.count(0);
-            }
-            _ => self.end(Ending::Now),
+        let inside = session.enter();
+        let _turn = session.turn();
+        if inside.is_none() || self.link.is_closed() || !self.unpark() {
+            return self.end(Ending::Now, Leaving::Failed);
         }
+        for mail in self.link.take_mail() {
+            match mail {
+                Mail::Request(held) => self.held(held),
+                Mail::Lost(cid) => self.tell_lost(cid),
+            }
+        }
+        self.overdue();
+        self.park();
+        self.count(0);
     }
 
     /// Sends a ping that the initiator has to answer.
@@ -144,6 +167,14 @@ impl FullFeature {
 
     /// Sends an Asynchronous Message.
     pub(super) fn announce(&mut self, event: AsyncEvent, lun: Lun, data: Rope) {
+        let session = self.session.clone();
+        let _turn = session.turn();
+        self.unpark();
+        self.send_event(event, lun, data);
+        self.park();
+    }
+
+    pub(super) fn send_event(&mut self, event: AsyncEvent, lun: Lun, data: Rope) {
         let numbering = self.out.status(&self.session);
         self.out.push(AsyncMessage { lun, numbering, event }.encode(), data);
     }
@@ -162,11 +193,11 @@ impl FullFeature {
     }
 
     /// Takes the connection out of its session. What the first call says holds.
-    pub(super) fn end(&mut self, ending: Ending) {
+    pub(super) fn end(&mut self, ending: Ending, leaving: Leaving) {
         if self.ending == Ending::Open {
             self.ending = ending;
-            self.transfers.clear();
-            self.node.leave(&self.session, &self.link);
+            let tasks = self.take_tasks();
+            self.node.leave(&self.session, &self.link, leaving, tasks);
         }
     }
 
@@ -174,7 +205,7 @@ impl FullFeature {
         self.link.cid
     }
 
-    fn is_open(&self) -> bool {
+    pub(super) fn is_open(&self) -> bool {
         self.ending() == Ending::Open
     }
 
@@ -189,14 +220,17 @@ impl FullFeature {
     }
 
     fn pdu(&mut self, header: &Header, ahs: &[u8], data: &[u8]) {
+        if self.params.recovers_data() {
+            self.out.acknowledge(exp_stat_sn(header));
+        }
         match header.opcode() {
             Ok(Opcode::DataOut) => self.data_out(header, Some(data)),
-            Ok(Opcode::Snack) => self.reject(RejectReason::SnackReject, header),
+            Ok(Opcode::Snack) => self.snack(header),
             Ok(Opcode::LoginRequest) => self.reject(RejectReason::ProtocolError, header),
             Ok(opcode) if opcode.is_request() => self.request(header, ahs, data),
             Ok(_) => {
                 tracing::debug!(?header, "a PDU that only targets send");
-                self.end(Ending::Flush);
+                self.end(Ending::Flush, Leaving::Failed);
             }
             Err(_) => self.reject(RejectReason::CommandNotSupported, header),
         }
@@ -224,15 +258,17 @@ impl FullFeature {
             return self.dispatch(parsed, header, ahs, data);
         }
         let cmd_sn = cmd_sn(header);
-        match self.session.window(|window| window.arrive(cmd_sn)) {
+        match self.session.arrive(cmd_sn, header) {
             Arrival::Next => {
+                self.placed = self.session.places(header);
                 self.dispatch(parsed, header, ahs, data);
+                self.give_place_back();
                 self.release();
             }
             Arrival::Early => {
                 let request = Some(Request { header: *header, ahs: ahs.to_vec(), data: data.to_vec() });
                 let held = Held { cmd_sn, cid: self.link.cid, request };
-                self.session.window(|window| window.hold(held));
+                self.session.hold(&self.link, held);
             }
             Arrival::Ignored => self.ignore(header),
         }
@@ -240,19 +276,30 @@ impl FullFeature {
 
     /// Works on held requests whose turn has come, or passes them on to the connection that they came on.
     fn release(&mut self) {
-        while let Some(held) = self.session.window(super::window::Window::release) {
-            if held.cid == self.link.cid {
-                self.held(held);
-            } else {
-                self.session.deliver(held);
-            }
+        while let Some(held) = self.session.release(self.link.cid) {
+            self.held(held);
         }
     }
 
     fn held(&mut self, held: Held) {
-        let Some(Request { header, ahs, data }) = held.request else { return };
-        if let Ok(parsed) = Parsed::new(&header) {
-            self.dispatch(parsed, &header, &ahs, &data);
+        if let Some(Request { header, ahs, data }) = held.request {
+            self.placed = self.session.places(&header);
+            self.request_in_turn(&header, &ahs, &data);
+        }
+    }
+
+    /// Works on a request that has had its place in the order.
+    pub(super) fn request_in_turn(&mut self, header: &Header, ahs: &[u8], data: &[u8]) {
+        if let Ok(parsed) = Parsed::new(header) {
+            self.dispatch(parsed, header, ahs, data);
+        }
+        self.give_place_back();
+    }
+
+    /// A request that left no task behind needs its place no more.
+    pub(super) fn give_place_back(&mut self) {
+        if std::mem::take(&mut self.placed) {
+            self.session.window(super::window::Window::task_ended);
         }
     }
 
@@ -285,7 +332,8 @@ impl FullFeature {
 
     fn data_out(&mut self, header: &Header, data: Option<&[u8]>) {
         let Ok(pdu) = DataOut::parse(header) else { return self.reject(RejectReason::InvalidPduField, header) };
-        let taken = self.transfers.get_mut(&pdu.itt).map(|transfer| transfer.take(&pdu, data));
+        let (len, now) = (header.data_len(), self.node.now());
+        let taken = self.transfers.get_mut(&pdu.itt).map(|transfer| transfer.take(&pdu, len, data, now));
         match taken {
             Some(Ok(())) => self.proceed(pdu.itt),
             // The reject for the digest has been sent.
@@ -311,31 +359,17 @@ impl FullFeature {
         self.out.push(answer.encode(), echo.to_vec().into());
     }
 
-    fn logout(&mut self, request: &LogoutRequest) {
-        let own = request.reason == LogoutReason::CloseSession || request.cid == self.link.cid;
-        let result = match request.reason {
-            LogoutReason::RemoveForRecovery => LogoutResult::RecoveryNotSupported,
-            _ if own || self.session.close_connection(request.cid) => LogoutResult::Closed,
-            _ => LogoutResult::CidNotFound,
-        };
-        let numbering = self.out.status(&self.session);
-        let (time2wait, time2retain) = (self.params.time2wait, 0);
-        let answer = LogoutResponse { result, itt: request.itt, numbering, time2wait, time2retain };
-        self.out.push(answer.encode(), Rope::new());
-        if own && result == LogoutResult::Closed {
-            self.end(Ending::Flush);
-        }
-        if request.reason == LogoutReason::CloseSession {
-            self.node.close_session(&self.session);
-        }
-    }
-
     /// Sends a Reject with the header of the PDU that it is about.
     pub(super) fn reject(&mut self, reason: RejectReason, bad: &Header) {
+        self.reject_with(reason, Serial(0), bad);
+    }
+
+    /// Sends a Reject that tells the DataSN or R2TSN of the next PDU besides.
+    pub(super) fn reject_with(&mut self, reason: RejectReason, data_sn: Serial, bad: &Header) {
         tracing::debug!(%reason, ?bad, "rejecting");
         Counters::add(&self.node.counters().rejects, 1);
         let numbering = self.out.status(&self.session);
-        let reject = Reject { reason, numbering, data_sn: Serial(0) };
+        let reject = Reject { reason, numbering, data_sn };
         self.out.push(reject.encode(), bad.0.to_vec().into());
     }
 
@@ -350,7 +384,7 @@ impl FullFeature {
 
     pub(super) fn fatal(&mut self, error: &dyn std::error::Error) {
         tracing::debug!(%error, "closing a connection");
-        self.end(Ending::Flush);
+        self.end(Ending::Flush, Leaving::Failed);
     }
 
     fn count(&mut self, bytes_in: usize) {
@@ -366,7 +400,10 @@ impl FullFeature {
 
 impl Drop for FullFeature {
     fn drop(&mut self) {
-        self.end(Ending::Now);
+        let session = self.session.clone();
+        let _turn = session.turn();
+        self.unpark();
+        self.end(Ending::Now, Leaving::Failed);
     }
 }
 
@@ -391,4 +428,9 @@ impl Parsed {
 /// CmdSN is where a target's PDU has its StatSN.
 fn cmd_sn(header: &Header) -> Serial {
     header.numbering().stat_sn
+}
+
+/// ExpStatSN is where a target's PDU has its ExpCmdSN.
+fn exp_stat_sn(header: &Header) -> Serial {
+    header.numbering().exp_cmd_sn
 }

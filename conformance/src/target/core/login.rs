@@ -266,7 +266,11 @@ impl Login {
         let params = self.negotiation.params(&limits, shared)?;
         let link = Arc::new(Link::new(request.cid, self.waker.clone()));
         let session = if let Some(session) = peer.session {
-            session.join(&link).map(|()| session)
+            let joined = {
+                let _turn = session.turn();
+                session.join(&link, self.node.now())
+            };
+            joined.map(|()| session)
         } else {
             let window = Window::new(request.cmd_sn, limits.window.into());
             self.node.open_session(peer.identity, params.clone(), window, &link)

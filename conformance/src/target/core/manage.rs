@@ -6,13 +6,14 @@ use iscsi_proto::serial::Serial;
 use iscsi_proto::tags::Itt;
 
 use super::full::{Ending, FullFeature};
+use super::lost::Leaving;
 use crate::target::rope::Rope;
 
 /// A task management function that is carried out and whose answer waits: bursts of tasks that it aborted have not
 /// ended yet (section 4.2.3.3).
 #[derive(Debug)]
 pub(super) struct Waiting {
-    itt: Itt,
+    pub(super) itt: Itt,
     bursts: Vec<Itt>,
     cold_reset: bool,
 }
@@ -28,14 +29,14 @@ impl FullFeature {
                 self.manage_unit(request);
             }
             TaskFunction::TargetWarmReset | TaskFunction::TargetColdReset => self.reset_target(request),
-            TaskFunction::TaskReassign => self.task_response(request.itt, TaskResult::ReassignmentNotSupported),
+            TaskFunction::TaskReassign => self.reassign(request),
             _ => self.task_response(request.itt, TaskResult::FunctionNotSupported),
         }
     }
 
     fn abort_task(&mut self, request: &TaskRequest) -> TaskResult {
         let referenced = request.referenced;
-        if self.abort_transfer(referenced, |_| true) {
+        if self.abort_transfer(referenced, |_| true) || self.session.abort_lost(referenced) {
             return TaskResult::FunctionComplete;
         }
         let is_it = |header: &Header| header.itt() == referenced && header.opcode() == Ok(Opcode::ScsiCommand);
@@ -118,14 +119,14 @@ impl FullFeature {
 
     /// What a cold reset does after its answer: all sessions to the target end.
     fn close_everything(&mut self) {
-        self.end(Ending::Flush);
+        self.end(Ending::Flush, Leaving::LoggedOut);
         if let Some(target) = &self.target {
             self.node.close_sessions_to(target, &self.session);
         }
         self.node.close_session(&self.session);
     }
 
-    fn task_response(&mut self, itt: Itt, result: TaskResult) {
+    pub(super) fn task_response(&mut self, itt: Itt, result: TaskResult) {
         let numbering = self.out.status(&self.session);
         let response = TaskResponse { result, information: [0; 3], itt, numbering };
         self.out.push(response.encode(), Rope::new());

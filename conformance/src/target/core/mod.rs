@@ -2,8 +2,12 @@
 
 mod chap;
 mod connection;
+mod cut;
 mod full;
+mod kept;
 mod login;
+mod logout;
+mod lost;
 mod manage;
 mod negotiation;
 mod node;
@@ -11,9 +15,11 @@ mod outbox;
 mod params;
 mod refusal;
 mod session;
+mod snack;
 mod task;
 mod text;
 mod transfer;
+mod turn;
 mod window;
 mod wire;
 

@@ -67,10 +67,11 @@ impl Negotiation {
         context: Context<'_>,
     ) -> Result<(Vec<Answer>, SecurityKeys<'p>), Refusal> {
         let (mut answers, mut security) = (Vec::new(), Vec::new());
-        // FirstBurstLength is judged by what MaxBurstLength comes to.
-        let (bursts, others): (Vec<_>, Vec<_>) =
-            pairs.iter().partition(|pair| pair.key == Key::MaxBurstLength.as_ref());
-        for pair in bursts.into_iter().chain(others) {
+        // FirstBurstLength is judged by what MaxBurstLength comes to, MaxOutstandingR2T by ErrorRecoveryLevel.
+        let first = [Key::MaxBurstLength, Key::ErrorRecoveryLevel];
+        let (first, others): (Vec<_>, Vec<_>) =
+            pairs.iter().partition(|pair| first.iter().any(|key| pair.key == key.as_ref()));
+        for pair in first.into_iter().chain(others) {
             if !self.seen.insert(pair.key.clone()) {
                 return Err(Refusal::initiator(format!("{} comes twice", pair.key)));
             }
@@ -144,12 +145,21 @@ impl Negotiation {
             Key::FirstBurstLength => limits.first_burst.min(self.max_burst()).to_string(),
             Key::DefaultTime2Wait => limits.time2wait.to_string(),
             Key::DefaultTime2Retain => limits.time2retain.to_string(),
+            // Recovery keeps the order of data, and then there is one R2T at a time (section 13.19).
+            Key::MaxOutstandingR2T if self.level() != 0 => "1".into(),
             Key::MaxOutstandingR2T => limits.max_outstanding_r2t.to_string(),
+            Key::ErrorRecoveryLevel if context.discovery || self.number(Key::MaxOutstandingR2T, 1) > 1 => "0".into(),
+            Key::ErrorRecoveryLevel => limits.error_recovery_level.to_string(),
             Key::DataPduInOrder | Key::DataSequenceInOrder => yes(true),
             Key::TaskReporting => "RFC3720".into(),
             Key::ProtocolLevel => "1".into(),
             _ => "0".into(),
         }
+    }
+
+    /// ErrorRecoveryLevel as settled.
+    fn level(&self) -> u8 {
+        self.number(Key::ErrorRecoveryLevel, 0) as u8
     }
 
     /// MaxBurstLength as settled, or as our own offer has it.
@@ -207,6 +217,7 @@ impl Negotiation {
             max_outstanding_r2t: small(Key::MaxOutstandingR2T, usual.max_outstanding_r2t),
             time2wait: small(Key::DefaultTime2Wait, usual.time2wait),
             time2retain: small(Key::DefaultTime2Retain, usual.time2retain),
+            error_recovery_level: self.level(),
             ..usual
         });
         Ok(Params {

@@ -1,7 +1,9 @@
 //! The iSCSI node: its targets and the sessions to them.
 
 use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use iscsi_proto::isid::Isid;
@@ -10,6 +12,7 @@ use iscsi_proto::pdu::LoginStatus;
 use iscsi_proto::portal::Portal;
 use iscsi_proto::scsi::Lun;
 
+use super::lost::{Leaving, Tasks};
 use super::params::Params;
 use super::session::{Identity, Link, Session};
 use super::window::Window;
@@ -27,6 +30,8 @@ pub struct Node {
     portals: Mutex<Vec<Portal>>,
     sessions: Mutex<Registry>,
     counters: Counters,
+    /// The time, as it was last told, in nanoseconds.
+    now: AtomicU64,
 }
 
 /// A target with its units.
@@ -81,6 +86,7 @@ impl Node {
             portals: Mutex::default(),
             sessions: Mutex::default(),
             counters: Counters::default(),
+            now: AtomicU64::new(0),
         })
     }
 
@@ -106,6 +112,27 @@ impl Node {
         for session in sessions {
             session.kill();
         }
+    }
+
+    /// Whether any target recovers from errors, so that the node has to be told the time.
+    pub fn keeps_time(&self) -> bool {
+        self.targets.iter().any(|target| target.config.limits.error_recovery_level != 0)
+    }
+
+    /// Tells the node the time: how long it has been running. It does not go back. Tasks and sessions whose connections
+    /// were lost too long ago end; for what else is overdue see [`Connection::poll`](super::Connection::poll).
+    pub fn advance(&self, now: Duration) {
+        let nanoseconds = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);
+        self.now.fetch_max(nanoseconds, Ordering::Relaxed);
+        let sessions = self.registry().sessions.clone();
+        for session in sessions.iter().filter(|session| session.expire(now)) {
+            self.forget(session);
+        }
+    }
+
+    /// The time that the node was last told.
+    pub fn now(&self) -> Duration {
+        Duration::from_nanos(self.now.load(Ordering::Relaxed))
     }
 
     /// Adds an address to those that SendTargets lists. Without any it lists the one that it was asked at.
@@ -162,7 +189,7 @@ impl Node {
             _ => None,
         };
         let session = Arc::new(Session::new(tsih, identity, nexus, params, window));
-        session.join(link)?;
+        session.join(link, self.now())?;
         registry.sessions.push(session.clone());
         drop(registry);
         if let Some(old) = old {
@@ -173,8 +200,8 @@ impl Node {
     }
 
     /// Takes a connection out of its session, and the session out of the node if that was its last one.
-    pub(super) fn leave(&self, session: &Arc<Session>, link: &Arc<Link>) {
-        if session.leave(link) {
+    pub(super) fn leave(&self, session: &Arc<Session>, link: &Arc<Link>, leaving: Leaving, tasks: Tasks) {
+        if session.leave(link, leaving, tasks, self.now()) {
             self.forget(session);
         }
     }

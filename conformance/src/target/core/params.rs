@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use iscsi_proto::framer::FrameLimits;
 
 /// What a connection has agreed on, from the target's side. The default is what RFC 7143 says where nothing was settled.
@@ -27,9 +29,26 @@ pub struct Params {
     pub time2wait: u16,
     /// DefaultTime2Retain in seconds.
     pub time2retain: u16,
+    /// ErrorRecoveryLevel, 0 to 2.
+    pub error_recovery_level: u8,
 }
 
 impl Params {
+    /// Whether lost data, R2Ts and statuses can be had again (error recovery level 1 and up).
+    pub const fn recovers_data(&self) -> bool {
+        self.error_recovery_level >= 1
+    }
+
+    /// Whether tasks outlive their connection (error recovery level 2).
+    pub const fn recovers_connections(&self) -> bool {
+        self.error_recovery_level >= 2
+    }
+
+    /// How long the tasks of a lost connection are kept.
+    pub const fn retention(&self) -> Duration {
+        Duration::from_secs(self.time2wait as u64 + self.time2retain as u64)
+    }
+
     /// What the target accepts from the wire in full feature phase.
     pub const fn frame_limits(&self) -> FrameLimits {
         FrameLimits {
@@ -56,6 +75,7 @@ impl Default for Params {
             max_outstanding_r2t: 1,
             time2wait: 2,
             time2retain: 20,
+            error_recovery_level: 0,
         }
     }
 }

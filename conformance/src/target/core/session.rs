@@ -3,16 +3,19 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use std::task::Waker;
+use std::time::Duration;
 
 use iscsi_proto::isid::Isid;
 use iscsi_proto::name::IscsiName;
-use iscsi_proto::pdu::LoginStatus;
+use iscsi_proto::pdu::{Header, LoginStatus, Opcode, TaskResult};
 use iscsi_proto::portal::Portal;
 use iscsi_proto::serial::Serial;
+use iscsi_proto::tags::Itt;
 
+use super::lost::{Leaving, Lost, Task, Tasks};
 use super::node::Target;
 use super::params::Params;
-use super::window::{Held, Window};
+use super::window::{Arrival, Held, Window};
 use crate::target::unit::Nexus;
 
 /// What tells sessions apart (RFC 7143, sections 4.4.3 and 7.4.2).
@@ -37,6 +40,8 @@ pub(super) struct Session {
     pub(super) params: Params,
     state: Mutex<State>,
     dead: AtomicBool,
+    /// Held while requests are worked on at error recovery level 2, where connections take over each other's tasks.
+    turn: Mutex<()>,
     /// Held for reading while requests are worked on, so that whoever ends the session can wait for that.
     gate: RwLock<()>,
 }
@@ -45,6 +50,8 @@ pub(super) struct Session {
 struct State {
     window: Window,
     links: Vec<Arc<Link>>,
+    /// Connections that have gone and whose tasks may be taken over.
+    lost: Vec<Lost>,
 }
 
 /// How the session reaches one of its connections.
@@ -53,7 +60,18 @@ pub(super) struct Link {
     pub(super) cid: u16,
     waker: Waker,
     closed: AtomicBool,
-    mail: Mutex<Vec<Held>>,
+    mail: Mutex<Vec<Mail>>,
+    /// The connection's tasks between two of its turns, at error recovery level 2.
+    parked: Mutex<Option<Tasks>>,
+}
+
+/// What others leave for a connection.
+#[derive(Debug)]
+pub(super) enum Mail {
+    /// A request that came on it, and whose turn has come.
+    Request(Held),
+    /// The connection with this CID was lost.
+    Lost(u16),
 }
 
 impl Identity {
@@ -83,8 +101,9 @@ impl Session {
             identity,
             nexus,
             params,
-            state: Mutex::new(State { window, links: Vec::new() }),
+            state: Mutex::new(State { window, links: Vec::new(), lost: Vec::new() }),
             dead: AtomicBool::new(false),
+            turn: Mutex::new(()),
             gate: RwLock::new(()),
         }
     }
@@ -108,15 +127,21 @@ impl Session {
         self.dead.load(Ordering::Acquire)
     }
 
+    /// Waits until no other connection of the session works, where one may take the tasks of another.
+    pub(super) fn turn(&self) -> Option<MutexGuard<'_, ()>> {
+        self.params.recovers_connections().then(|| self.turn.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// Adds a connection; one with the same CID is closed first (connection reinstatement, section 6.3.4).
-    pub(super) fn join(&self, link: &Arc<Link>) -> Result<(), LoginStatus> {
+    ///
+    /// At error recovery level 2 that is a logout for recovery. Needs [`Session::turn`].
+    pub(super) fn join(&self, link: &Arc<Link>, now: Duration) -> Result<(), LoginStatus> {
         let mut state = self.state();
         if self.is_dead() {
             return Err(LoginStatus::NO_SUCH_SESSION);
         }
-        if let Some(at) = state.links.iter().position(|other| other.cid == link.cid) {
-            state.links.swap_remove(at).close();
-        }
+        let until = now + self.params.retention();
+        state.remove(link.cid, self.params.recovers_connections().then_some(until));
         if state.links.len() >= usize::from(self.params.max_connections) {
             return Err(LoginStatus::TOO_MANY_CONNECTIONS);
         }
@@ -124,29 +149,134 @@ impl Session {
         Ok(())
     }
 
-    /// Takes a connection out. Whether the session has ended with it.
-    pub(super) fn leave(&self, link: &Arc<Link>) -> bool {
+    /// Takes a connection out, with its tasks. Whether the session has ended with it.
+    pub(super) fn leave(&self, link: &Arc<Link>, leaving: Leaving, mut tasks: Tasks, now: Duration) -> bool {
         let mut state = self.state();
-        state.links.retain(|other| !Arc::ptr_eq(other, link));
-        if state.links.is_empty() {
-            self.dead.store(true, Ordering::Release);
+        if self.is_dead() {
+            return true;
         }
-        state.links.is_empty()
+        let Some(at) = state.links.iter().position(|other| Arc::ptr_eq(other, link)) else {
+            // Whoever closed it has its tasks, unless there are none to have.
+            state.discard(&tasks);
+            return false;
+        };
+        state.links.swap_remove(at);
+        state.window.forget(link.cid);
+        tasks.collect(link);
+        let is_kept = self.params.recovers_connections() && self.params.time2retain != 0;
+        if leaving == Leaving::LoggedOut || !is_kept {
+            state.discard(&tasks);
+        } else {
+            let until = now + self.params.retention();
+            state.keep(Lost { cid: link.cid, tasks, logged_out: leaving == Leaving::ForRecovery, until });
+            if leaving == Leaving::Failed {
+                state.tell_all(link.cid);
+            }
+        }
+        let over = state.links.is_empty() && (leaving == Leaving::LoggedOut || state.lost.is_empty());
+        self.dead.fetch_or(over, Ordering::AcqRel);
+        over
     }
 
-    /// Closes the connection with this CID. Whether there was one.
-    pub(super) fn close_connection(&self, cid: u16) -> bool {
-        let link = self.state().links.iter().find(|link| link.cid == cid).cloned();
-        link.inspect(|link| link.close()).is_some()
+    /// Logs the connection with this CID out; for recovery if `until` says how long its tasks are kept. Whether there was
+    /// one. Needs [`Session::turn`].
+    pub(super) fn close_connection(&self, cid: u16, until: Option<Duration>) -> bool {
+        self.state().remove(cid, until)
     }
 
-    /// Hands a request to the connection that it came on. Requests of closed connections are dropped.
-    pub(super) fn deliver(&self, held: Held) {
-        let link = self.state().links.iter().find(|link| link.cid == held.cid).cloned();
-        if let Some(link) = link {
-            link.lock_mail().push(held);
-            link.waker.wake_by_ref();
+    /// Takes over a task of a connection that was logged out for recovery (section 7.2.2). Needs [`Session::turn`].
+    pub(super) fn reassign(&self, itt: Itt) -> Result<Task, TaskResult> {
+        let mut state = self.state();
+        if state.links.iter().any(|link| link.parked().as_ref().is_some_and(|tasks| tasks.contains(itt))) {
+            return Err(TaskResult::TaskStillAllegiant);
         }
+        let found = state.lost.iter_mut().find(|lost| lost.tasks.contains(itt) || lost.tasks.has_other(itt));
+        match found {
+            None => Err(TaskResult::TaskDoesNotExist),
+            Some(lost) if !lost.logged_out => Err(TaskResult::TaskStillAllegiant),
+            Some(lost) => {
+                let task = lost.tasks.take(itt).ok_or(TaskResult::FunctionRejected)?;
+                if task.is_over() {
+                    state.window.ended(task.takes_place());
+                    return Err(TaskResult::TaskDoesNotExist);
+                }
+                Ok(task)
+            }
+        }
+    }
+
+    /// Ends a task of a lost connection. Whether there was one.
+    pub(super) fn abort_lost(&self, itt: Itt) -> bool {
+        let mut state = self.state();
+        let logged_out = state.lost.iter_mut().filter(|lost| lost.logged_out);
+        let Some(task) = logged_out.into_iter().find_map(|lost| lost.tasks.take(itt)) else { return false };
+        state.window.ended(task.takes_place());
+        true
+    }
+
+    /// Forgets the connections whose time is over. Whether the session has ended with them.
+    pub(super) fn expire(&self, now: Duration) -> bool {
+        let mut state = self.state();
+        if state.lost.is_empty() {
+            return false;
+        }
+        let (over, lost): (Vec<Lost>, Vec<Lost>) =
+            std::mem::take(&mut state.lost).into_iter().partition(|lost| lost.until <= now);
+        state.lost = lost;
+        for lost in over {
+            state.discard(&lost.tasks);
+        }
+        let dead = state.links.is_empty() && state.lost.is_empty();
+        self.dead.fetch_or(dead, Ordering::AcqRel);
+        dead
+    }
+
+    /// Whether a request takes a place in the command window when its turn comes, rather than when it waits for data.
+    ///
+    /// It does where there may be other connections: what they say meanwhile of MaxCmdSN must not go back.
+    pub(super) fn places(&self, header: &Header) -> bool {
+        self.params.max_connections > 1 && header.opcode() == Ok(Opcode::ScsiCommand)
+    }
+
+    /// Gives a request that is not immediate its place in the order.
+    pub(super) fn arrive(&self, cmd_sn: Serial, header: &Header) -> Arrival {
+        let places = self.places(header);
+        self.window(|window| {
+            let arrival = window.arrive(cmd_sn);
+            if places && arrival == Arrival::Next {
+                window.task_began();
+            }
+            arrival
+        })
+    }
+
+    /// Keeps a request until its turn has come, unless its connection has gone meanwhile.
+    pub(super) fn hold(&self, link: &Arc<Link>, held: Held) {
+        let mut state = self.state();
+        if state.links.iter().any(|other| Arc::ptr_eq(other, link)) {
+            state.window.hold(held);
+        }
+    }
+
+    /// The next request that was held and whose turn it is, if it came on the connection `own`. Those of others that come
+    /// before it are handed to them.
+    pub(super) fn release(&self, own: u16) -> Option<Held> {
+        let mut state = self.state();
+        while let Some(held) = state.window.release() {
+            if held.request.as_ref().is_some_and(|request| self.places(&request.header)) {
+                state.window.task_began();
+            }
+            if held.cid == own {
+                return Some(held);
+            }
+            // One that was aborted only had to have its number counted.
+            if held.request.is_some()
+                && let Some(link) = state.links.iter().find(|link| link.cid == held.cid)
+            {
+                link.post(Mail::Request(held));
+            }
+        }
+        None
     }
 
     /// Ends the session: all its connections close as soon as they notice.
@@ -171,9 +301,57 @@ impl Session {
     }
 }
 
+impl State {
+    /// Takes the connection with this CID out and closes it, or finds that it was lost before. Whether there was one.
+    fn remove(&mut self, cid: u16, until: Option<Duration>) -> bool {
+        let mut found = false;
+        for lost in self.lost.iter_mut().filter(|lost| lost.cid == cid) {
+            found = true;
+            lost.log_out(until.unwrap_or_default());
+        }
+        if let Some(at) = self.links.iter().position(|link| link.cid == cid) {
+            found = true;
+            let link = self.links.swap_remove(at);
+            link.close();
+            self.window.forget(cid);
+            let mut tasks = link.parked().take().unwrap_or_default();
+            tasks.collect(&link);
+            self.keep(Lost { cid, tasks, logged_out: true, until: until.unwrap_or_default() });
+        }
+        if until.is_none() {
+            let (gone, lost): (Vec<Lost>, Vec<Lost>) =
+                std::mem::take(&mut self.lost).into_iter().partition(|lost| lost.cid == cid);
+            self.lost = lost;
+            for lost in gone {
+                self.discard(&lost.tasks);
+            }
+        }
+        found
+    }
+
+    fn keep(&mut self, mut lost: Lost) {
+        let places = lost.tasks.prune();
+        self.window.ended(places);
+        self.lost.push(lost);
+    }
+
+    /// Gives the places of tasks that end in the command window back.
+    fn discard(&mut self, tasks: &Tasks) {
+        self.window.ended(tasks.places());
+    }
+
+    /// Tells the other connections that one was lost.
+    fn tell_all(&self, cid: u16) {
+        for link in &self.links {
+            link.post(Mail::Lost(cid));
+        }
+    }
+}
+
 impl Link {
     pub(super) fn new(cid: u16, waker: Waker) -> Self {
-        Self { cid, waker, closed: AtomicBool::new(false), mail: Mutex::new(Vec::new()) }
+        let (closed, mail, parked) = (AtomicBool::new(false), Mutex::default(), Mutex::default());
+        Self { cid, waker, closed, mail, parked }
     }
 
     /// Tells the connection to close without a word.
@@ -186,12 +364,22 @@ impl Link {
         self.closed.load(Ordering::Acquire)
     }
 
-    /// Requests whose turn has come.
-    pub(super) fn take_mail(&self) -> Vec<Held> {
+    /// What others have left.
+    pub(super) fn take_mail(&self) -> Vec<Mail> {
         std::mem::take(&mut *self.lock_mail())
     }
 
-    fn lock_mail(&self) -> MutexGuard<'_, Vec<Held>> {
+    /// Where the connection's tasks are between its turns.
+    pub(super) fn parked(&self) -> MutexGuard<'_, Option<Tasks>> {
+        self.parked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn post(&self, mail: Mail) {
+        self.lock_mail().push(mail);
+        self.waker.wake_by_ref();
+    }
+
+    fn lock_mail(&self) -> MutexGuard<'_, Vec<Mail>> {
         self.mail.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

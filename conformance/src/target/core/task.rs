@@ -4,12 +4,15 @@ use iscsi_proto::pdu::{
     Ahs, DataIn, Header, Numbering, R2t, RejectReason, Residual, ScsiCommand, ScsiResponse, ServiceResponse, parse_ahs,
     sense_segment,
 };
-use iscsi_proto::scsi::{Lun, Sense, Status};
+use iscsi_proto::scsi::{Lun, Sense};
 use iscsi_proto::serial::Serial;
 use iscsi_proto::tags::{Itt, Ttt};
 
+use super::cut::{Cut, Piece};
 use super::full::{Ending, FullFeature};
-use super::transfer::{Transfer, UNEXPECTED_DATA, Work};
+use super::kept::{Answer, Done};
+use super::lost::Leaving;
+use super::transfer::{Asked, Transfer, UNEXPECTED_DATA, Work};
 use crate::target::counters::Counters;
 use crate::target::rope::Rope;
 use crate::target::unit::{Begin, Outcome};
@@ -90,7 +93,7 @@ impl FullFeature {
     fn begin_transfer(&mut self, command: ScsiCommand, work: Work, data: &[u8]) {
         if self.transfers.len() >= MAX_TRANSFERS {
             tracing::debug!("too many tasks wait for data");
-            return self.end(Ending::Flush);
+            return self.end(Ending::Flush, Leaving::Failed);
         }
         let itt = command.itt;
         let mut transfer = Transfer::new(command, work, data.len() as u32, &self.params);
@@ -98,7 +101,7 @@ impl FullFeature {
         if transfer.is_settled() && !transfer.lacks_data() {
             return self.answer(transfer);
         }
-        if !transfer.command.immediate {
+        if !transfer.command.immediate && !std::mem::take(&mut self.placed) {
             self.session.window(super::window::Window::task_began);
         }
         self.transfers.insert(itt, transfer);
@@ -129,22 +132,21 @@ impl FullFeature {
 
     fn ask(&mut self, itt: Itt) -> bool {
         let ttt = self.next_ttt();
+        let now = self.node.now();
         let Some(transfer) = self.transfers.get_mut(&itt) else { return false };
-        let Some(asked) = transfer.ask(&self.params, ttt) else { return false };
-        let r2t = R2t {
-            lun: transfer.command.lun,
-            itt,
-            ttt,
-            numbering: self.out.preview(&self.session),
-            r2t_sn: asked.r2t_sn,
-            offset: asked.offset,
-            length: asked.length,
-        };
-        self.out.push(r2t.encode(), Rope::new());
+        let Some(asked) = transfer.ask(&self.params, ttt, now) else { return false };
+        self.send_r2t(itt, asked);
         true
     }
 
-    fn answer(&mut self, transfer: Transfer) {
+    pub(super) fn send_r2t(&mut self, itt: Itt, asked: Asked) {
+        let Some(transfer) = self.transfers.get(&itt) else { return };
+        let Asked { ttt, r2t_sn, offset, length } = asked;
+        let (lun, numbering) = (transfer.command.lun, self.out.preview(&self.session));
+        self.out.push(R2t { lun, itt, ttt, numbering, r2t_sn, offset, length }.encode(), Rope::new());
+    }
+
+    pub(super) fn answer(&mut self, transfer: Transfer) {
         if let Some((command, outcome, length)) = transfer.finish() {
             self.respond(&command, 0, outcome, length);
         }
@@ -152,6 +154,7 @@ impl FullFeature {
 
     /// Sends data, if there is any, and status. `taken` is how many bytes the command wanted from the initiator.
     fn respond(&mut self, command: &ScsiCommand, bidi_read: u32, mut outcome: Outcome, taken: u64) {
+        self.give_place_back();
         let presented = outcome.data.len() as u64;
         let bidi = command.read && command.write;
         let read = Lengths { expected: if bidi { bidi_read } else { command.expected_length }, presented };
@@ -162,64 +165,94 @@ impl FullFeature {
             (_, false) => (read.plus(taken).residual(), Residual::None),
         };
         outcome.data.truncate(if command.read { read.expected as usize } else { 0 });
-        let collapse = !bidi && self.collapses(&outcome);
-        let sent = self.send_data(command.itt, &outcome.data, collapse.then_some((outcome.status, residual)));
-        if !(collapse && sent.0 != 0) {
-            self.send_status(command.itt, &outcome, residual, bidi_residual, sent);
-        }
+        let Outcome { status, sense, data } = outcome;
+        let answer = Answer { lun: command.lun, itt: command.itt, status, sense, residual, bidi_residual, data };
+        let collapse = !bidi && self.collapses(&answer);
+        let cut = self.cut();
+        self.conclude(answer, cut, collapse);
     }
 
-    fn collapses(&self, outcome: &Outcome) -> bool {
+    fn collapses(&self, answer: &Answer) -> bool {
         let wanted = self.target.as_ref().is_some_and(|target| target.config.limits.status_in_data);
-        wanted && outcome.status.is_good_family() && outcome.sense.is_none()
+        wanted && answer.status.is_good_family() && answer.sense.is_none()
     }
 
-    /// Sends `data` in Data-In PDUs, the last one with `status` if there is one; how many PDUs that took.
-    fn send_data(&mut self, itt: Itt, data: &Rope, status: Option<(Status, Residual)>) -> Serial {
+    /// How data of a command is cut now.
+    fn cut(&mut self) -> Cut {
+        let ttt = if self.asks_for_acks { self.next_ttt() } else { Ttt::RESERVED };
+        let (segment, burst) = (self.params.max_send as usize, self.params.max_burst as usize);
+        Cut { first: Serial(0), start: 0, segment, burst, ttt }
+    }
+
+    /// Sends data, if there is any, and status; keeps both where they may have to be sent again.
+    pub(super) fn conclude(&mut self, answer: Answer, cut: Cut, collapse: bool) {
+        let stat_sn = self.out.next_stat_sn();
+        let sent = self.send_data(&answer, cut, collapse);
+        let collapsed = collapse && sent != cut.first;
+        if !collapsed {
+            let numbering = self.out.status(&self.session);
+            let (header, data) = answer.response(numbering, sent, 0);
+            self.out.push(header, data);
+        }
+        if let Some(kept) = self.out.kept() {
+            let (total, acknowledged) = (answer.data.len(), cut.first);
+            kept.insert(Done { answer, cut, stat_sn, collapsed, snack_tag: 0, total, acknowledged, has_data: true });
+        }
+    }
+
+    /// Sends data in Data-In PDUs, the last one with the status if `collapse`; the DataSN after the last one.
+    fn send_data(&mut self, answer: &Answer, cut: Cut, collapse: bool) -> Serial {
+        let data = &answer.data;
         if data.is_empty() {
-            return Serial(0);
+            return cut.first;
         }
-        Counters::add(&self.node.counters().bytes_out, data.len() as u64);
+        Counters::add(&self.node.counters().bytes_out, data.len().saturating_sub(cut.start) as u64);
         let (exp_cmd_sn, max_cmd_sn) = self.session.numbers();
-        let (mut offset, mut data_sn) = (0, Serial(0));
-        while offset < data.len() {
-            let burst_left = self.params.max_burst as usize - offset % self.params.max_burst as usize;
-            let len = (self.params.max_send as usize).min(burst_left).min(data.len() - offset);
-            let last = offset + len == data.len();
-            let status = status.filter(|_| last);
-            let stat_sn = if status.is_some() { self.out.take_stat_sn() } else { Serial(0) };
-            let pdu = DataIn {
-                fin: last || len == burst_left,
-                acknowledge: false,
-                status,
-                lun: Lun::ZERO,
-                itt,
-                ttt: Ttt::RESERVED,
-                numbering: Numbering { stat_sn, exp_cmd_sn, max_cmd_sn },
-                data_sn,
-                offset: offset as u32,
-            };
-            self.out.push(pdu.encode(), data.slice(offset, len));
-            offset += len;
-            data_sn = data_sn.next();
+        let mut next = cut.first;
+        for piece in cut.pieces(data.len()) {
+            let has_status = collapse && piece.last;
+            let stat_sn = if has_status { self.out.take_stat_sn() } else { Serial(0) };
+            let numbering = Numbering { stat_sn, exp_cmd_sn, max_cmd_sn };
+            let pdu = answer.data_in(cut, piece, has_status, numbering);
+            self.out.push(pdu.encode(), data.slice(piece.offset, piece.len));
+            next = piece.data_sn.next();
         }
-        data_sn
+        next
+    }
+}
+
+impl Answer {
+    /// The Data-In for a piece of the data.
+    pub(super) const fn data_in(&self, cut: Cut, piece: Piece, has_status: bool, numbering: Numbering) -> DataIn {
+        let acknowledge = piece.fin && !cut.ttt.is_reserved();
+        DataIn {
+            fin: piece.fin,
+            acknowledge,
+            status: if has_status { Some((self.status, self.residual)) } else { None },
+            lun: if acknowledge { self.lun } else { Lun::ZERO },
+            itt: self.itt,
+            ttt: if acknowledge { cut.ttt } else { Ttt::RESERVED },
+            numbering,
+            data_sn: piece.data_sn,
+            offset: piece.offset as u32,
+        }
     }
 
-    fn send_status(&mut self, itt: Itt, outcome: &Outcome, residual: Residual, bidi_residual: Residual, sent: Serial) {
+    /// The SCSI Response after Data-In PDUs up to `exp_data_sn`.
+    pub(super) fn response(&self, numbering: Numbering, exp_data_sn: Serial, snack_tag: u32) -> (Header, Rope) {
         let response = ScsiResponse {
             response: ServiceResponse::Completed,
-            status: outcome.status,
+            status: self.status,
             qualifier: 0,
-            itt,
-            snack_tag: 0,
-            numbering: self.out.status(&self.session),
-            exp_data_sn: sent,
-            bidi_residual,
-            residual,
+            itt: self.itt,
+            snack_tag,
+            numbering,
+            exp_data_sn,
+            bidi_residual: self.bidi_residual,
+            residual: self.residual,
         };
-        let sense = outcome.sense.map(|sense| sense_segment(&sense.to_fixed()));
-        self.out.push(response.encode(), sense.map(Rope::from).unwrap_or_default());
+        let sense = self.sense.map(|sense| sense_segment(&sense.to_fixed()));
+        (response.encode(), sense.map(Rope::from).unwrap_or_default())
     }
 }
 

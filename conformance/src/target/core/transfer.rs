@@ -1,12 +1,14 @@
 //! Data on its way out of the initiator: unsolicited bursts and R2Ts (RFC 7143, sections 11.7 and 11.8).
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use iscsi_proto::pdu::{DataOut, ScsiCommand};
 use iscsi_proto::scsi::{Sense, SenseKey};
 use iscsi_proto::serial::Serial;
 use iscsi_proto::tags::Ttt;
 
+use super::kept::Run;
 use super::params::Params;
 use crate::target::unit::{Outcome, Receiver};
 
@@ -16,6 +18,9 @@ pub(super) const UNEXPECTED_DATA: Sense = Sense::new(SenseKey::AbortedCommand, 0
 pub(super) const WRONG_AMOUNT: Sense = Sense::new(SenseKey::AbortedCommand, 0x0c, 0x0d);
 /// 0B/47/05: data was lost or damaged on its way (section 7.8; 7.9 counts a gap in DataSN in).
 pub(super) const DATA_LOST: Sense = Sense::new(SenseKey::AbortedCommand, 0x47, 0x05);
+
+/// R2Ts by which one command may ask again for data that was lost.
+const MAX_RECOVERIES: u16 = 256;
 
 /// A command that waits for data.
 #[derive(Debug)]
@@ -33,6 +38,13 @@ pub(super) struct Transfer {
     asked: u32,
     next_r2t_sn: Serial,
     failure: Option<Sense>,
+    /// Whether lost data is asked for again (error recovery level 1 and up).
+    recovers: bool,
+    /// Data that was lost: offset and length, in order.
+    holes: VecDeque<(u32, u32)>,
+    recoveries: u16,
+    /// When the target last heard of the data, or asked for it.
+    touched: Duration,
 }
 
 /// What becomes of the data.
@@ -47,14 +59,29 @@ pub(super) enum Work {
 #[derive(Debug)]
 struct Burst {
     ttt: Ttt,
+    /// Of its R2T.
+    r2t_sn: Serial,
+    start: u32,
     next: u32,
     end: u32,
     data_sn: Serial,
 }
 
+/// What a Data-Out PDU does to its burst.
+enum Step {
+    /// Its data is what comes next, and bytes before it may have been lost: offset and length.
+    Data {
+        lost: (u32, u32),
+    },
+    /// It has been here before.
+    Repeated,
+    Wrong(Sense),
+}
+
 /// An R2T to send.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Asked {
+    pub(super) ttt: Ttt,
     pub(super) r2t_sn: Serial,
     pub(super) offset: u32,
     pub(super) length: u32,
@@ -75,6 +102,8 @@ impl Transfer {
         let first = expected.min(params.first_burst);
         let unsolicited = (!command.fin).then_some(Burst {
             ttt: Ttt::RESERVED,
+            r2t_sn: Serial(0),
+            start: immediate,
             next: immediate,
             end: first.max(immediate),
             data_sn: Serial(0),
@@ -89,6 +118,10 @@ impl Transfer {
             asked,
             next_r2t_sn: Serial(0),
             failure: None,
+            recovers: params.recovers_data(),
+            holes: VecDeque::new(),
+            recoveries: 0,
+            touched: Duration::ZERO,
         }
     }
 
@@ -103,42 +136,137 @@ impl Transfer {
         }
     }
 
-    /// The next R2T, while fewer than `limit` are open. It will be answered under `ttt`.
-    pub(super) fn ask(&mut self, params: &Params, ttt: Ttt) -> Option<Asked> {
-        if self.solicited.len() >= usize::from(params.max_outstanding_r2t) || !self.lacks_data() {
+    /// The next R2T, while fewer than the limit are open. It will be answered under `ttt`.
+    pub(super) fn ask(&mut self, params: &Params, ttt: Ttt, now: Duration) -> Option<Asked> {
+        if self.solicited.len() >= usize::from(params.max_outstanding_r2t) || !self.wants_more() {
             return None;
         }
-        let (offset, length) = (self.asked, (self.wanted - self.asked).min(params.max_burst));
+        let settled = self.is_settled();
+        let (offset, length) = match self.holes.front_mut() {
+            // What is asked for again comes before what was not asked for yet, and after what is on its way.
+            Some(_) if !settled => return None,
+            Some((offset, length)) => {
+                let part = (*offset, (*length).min(params.max_burst));
+                (*offset, *length) = (part.0 + part.1, *length - part.1);
+                part
+            }
+            None if self.asked < self.wanted => (self.asked, (self.wanted - self.asked).min(params.max_burst)),
+            None => return None,
+        };
+        self.holes.retain(|(_, length)| *length != 0);
+        self.asked = self.asked.max(offset + length);
+        self.touched = now;
         let r2t_sn = self.next_r2t_sn;
         self.next_r2t_sn = r2t_sn.next();
-        self.asked += length;
-        self.solicited.push_back(Burst { ttt, next: offset, end: offset + length, data_sn: Serial(0) });
-        Some(Asked { r2t_sn, offset, length })
+        let (next, end) = (offset, offset + length);
+        self.solicited.push_back(Burst { ttt, r2t_sn, start: offset, next, end, data_sn: Serial(0) });
+        Some(Asked { ttt, r2t_sn, offset, length })
     }
 
     /// Whether there is data that no burst has been opened for.
     pub(super) fn lacks_data(&self) -> bool {
-        let wants = matches!(&self.work, Some(Work::Receive(receiver)) if !receiver.is_cleared());
-        wants && self.failure.is_none() && self.asked < self.wanted
+        self.wants_more() && (self.asked < self.wanted || !self.holes.is_empty())
     }
 
-    /// Takes a Data-Out PDU; `data` is `None` if its digest was wrong.
-    pub(super) fn take(&mut self, pdu: &DataOut, data: Option<&[u8]>) -> Result<(), Stray> {
-        let lun = self.command.lun;
+    fn wants_more(&self) -> bool {
+        let wants = matches!(&self.work, Some(Work::Receive(receiver)) if !receiver.is_cleared());
+        wants && self.failure.is_none()
+    }
+
+    /// Takes a Data-Out PDU of `len` bytes; `data` is `None` if its digest was wrong.
+    pub(super) fn take(&mut self, pdu: &DataOut, len: u32, data: Option<&[u8]>, now: Duration) -> Result<(), Stray> {
+        let (lun, recovers) = (self.command.lun, self.recovers);
         let burst = self.burst(pdu.ttt).ok_or(Stray)?;
-        let fault = match data {
-            None => Some(DATA_LOST),
-            Some(_) if !pdu.ttt.is_reserved() && pdu.lun != lun => Some(WRONG_AMOUNT),
-            Some(data) => burst.check(pdu, data.len()),
+        let step = match data {
+            None if !recovers => Step::Wrong(DATA_LOST),
+            Some(_) if !pdu.ttt.is_reserved() && pdu.lun != lun => Step::Wrong(WRONG_AMOUNT),
+            _ => burst.check(pdu, len, recovers),
         };
-        match (fault, data) {
-            (None, Some(data)) => self.put(pdu.offset, data),
-            (fault, _) => self.fail(fault.unwrap_or(DATA_LOST)),
+        self.touched = now;
+        match step {
+            Step::Repeated => return Ok(()),
+            Step::Wrong(sense) => self.fail(sense),
+            Step::Data { lost } => {
+                self.lose(lost);
+                match data {
+                    Some(data) => self.put(pdu.offset, data),
+                    None => self.lose((pdu.offset, len)),
+                }
+            }
         }
         if pdu.fin {
             self.close_burst(pdu.ttt);
         }
         Ok(())
+    }
+
+    /// Remembers that data did not arrive.
+    fn lose(&mut self, (offset, length): (u32, u32)) {
+        let length = length.min(self.wanted.saturating_sub(offset));
+        if length == 0 {
+            return;
+        }
+        self.recoveries += 1;
+        if self.recoveries > MAX_RECOVERIES {
+            return self.fail(DATA_LOST);
+        }
+        let at = self.holes.partition_point(|hole| hole.0 < offset);
+        match at.checked_sub(1).and_then(|before| self.holes.get_mut(before)) {
+            Some((start, before)) if *start + *before == offset => *before += length,
+            _ => self.holes.insert(at, (offset, length)),
+        }
+    }
+
+    /// After so long without data: the R2Ts to send once more. Bursts that have begun are asked for anew.
+    pub(super) fn overdue(&mut self, patience: Duration, now: Duration) -> Option<Vec<Asked>> {
+        if !self.recovers || self.is_settled() || now < self.touched + patience {
+            return None;
+        }
+        self.touched = now;
+        if self.work.is_none() {
+            self.solicited.clear();
+            self.unsolicited = None;
+        }
+        let (idle, begun): (Vec<Burst>, Vec<Burst>) =
+            std::mem::take(&mut self.solicited).into_iter().partition(|burst| burst.next == burst.start);
+        self.solicited = idle.into();
+        for burst in begun.into_iter().chain(self.unsolicited.take()) {
+            self.lose((burst.next, burst.end - burst.next));
+        }
+        Some(self.solicited.iter().map(Burst::asked).collect())
+    }
+
+    /// The R2Ts that a SNACK names; the error is the R2TSN of the next one.
+    pub(super) fn asked_again(&self, run: Run) -> Result<Vec<Asked>, Serial> {
+        let next = self.next_r2t_sn;
+        let (begin, end) = run.within(self.solicited.front().map_or(next, |burst| burst.r2t_sn), next)?;
+        let named = self.solicited.iter().filter(|burst| begin.le(burst.r2t_sn) && burst.r2t_sn.lt(end));
+        Ok(named.map(Burst::asked).collect())
+    }
+
+    /// Goes on at another connection: what is still on its way will not come. `expected` is the R2TSN that the initiator
+    /// waits for, where that can be; else the R2Ts that show no sign of having arrived count as not sent.
+    pub(super) fn reassign(&mut self, expected: Serial) {
+        let unseen = self.solicited.iter().find(|burst| burst.next == burst.start).map(|burst| burst.r2t_sn);
+        let can_be = expected != Serial(0) && expected.le(self.next_r2t_sn);
+        self.next_r2t_sn = if can_be { expected } else { unseen.unwrap_or(self.next_r2t_sn) };
+        for burst in std::mem::take(&mut self.solicited).into_iter().chain(self.unsolicited.take()) {
+            self.lose((burst.next, burst.end - burst.next));
+        }
+    }
+
+    /// Whether it takes a place in the command window.
+    pub(super) const fn takes_place(&self) -> bool {
+        self.work.is_some() && !self.command.immediate
+    }
+
+    /// Whether its task was ended by somebody else.
+    pub(super) fn is_cleared(&self) -> bool {
+        match &self.work {
+            Some(Work::Receive(receiver)) => receiver.is_cleared(),
+            Some(Work::Answer(_)) => false,
+            None => true,
+        }
     }
 
     /// Remembers why the command has to fail; the first reason stays.
@@ -187,16 +315,26 @@ impl Transfer {
 }
 
 impl Burst {
-    /// Moves on by a PDU with `len` bytes; what is wrong with it, if anything is.
-    fn check(&mut self, pdu: &DataOut, len: usize) -> Option<Sense> {
-        if pdu.data_sn != self.data_sn {
-            return Some(DATA_LOST);
+    /// Moves on by a PDU with `len` bytes, and says what that means.
+    fn check(&mut self, pdu: &DataOut, len: u32, recovers: bool) -> Step {
+        if recovers && pdu.data_sn.lt(self.data_sn) {
+            return Step::Repeated;
         }
-        self.data_sn = self.data_sn.next();
-        if pdu.offset != self.next || len > (self.end - self.next) as usize {
-            return Some(WRONG_AMOUNT);
+        let gap = pdu.data_sn != self.data_sn;
+        if gap && !recovers {
+            return Step::Wrong(DATA_LOST);
         }
-        self.next += len as u32;
-        (pdu.fin && self.next != self.end).then_some(WRONG_AMOUNT)
+        self.data_sn = pdu.data_sn.next();
+        let lost = (self.next, pdu.offset.saturating_sub(self.next));
+        let fits = pdu.offset == self.next || (gap && pdu.offset > self.next && pdu.offset <= self.end);
+        if !fits || len > self.end - pdu.offset {
+            return Step::Wrong(WRONG_AMOUNT);
+        }
+        self.next = pdu.offset + len;
+        if pdu.fin && self.next != self.end { Step::Wrong(WRONG_AMOUNT) } else { Step::Data { lost } }
+    }
+
+    const fn asked(&self) -> Asked {
+        Asked { ttt: self.ttt, r2t_sn: self.r2t_sn, offset: self.start, length: self.end - self.start }
     }
 }

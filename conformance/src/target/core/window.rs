@@ -110,7 +110,17 @@ impl Window {
     }
 
     pub(super) const fn task_ended(&mut self) {
-        self.active = self.active.saturating_sub(1);
+        self.ended(1);
+    }
+
+    /// So many tasks have ended.
+    pub(super) const fn ended(&mut self, tasks: u32) {
+        self.active = self.active.saturating_sub(tasks);
+    }
+
+    /// Forgets the requests that came on a connection and whose turn has not come: their numbers were not received.
+    pub(super) fn forget(&mut self, cid: u16) {
+        self.held.retain(|held| held.cid != cid || held.request.is_none());
     }
 
     fn is_held(&self, cmd_sn: Serial) -> bool {

@@ -39,7 +39,8 @@ pub(super) fn sense(unit: &Unit, command: ModeSense) -> Result<Outcome, Sense> {
         descriptor: (!command.no_descriptors).then(|| descriptor(unit)),
         pages,
     };
-    Ok(Outcome::cut(data.encode(command.ten), command.allocation))
+    let data = data.encode(command.ten).map_err(|_| Sense::INVALID_FIELD)?;
+    Ok(Outcome::cut(data, command.allocation))
 }
 
 pub(super) fn begin_select(unit: &Arc<Unit>, nexus: &Arc<Nexus>, command: ModeSelect) -> Result<Begin, Sense> {

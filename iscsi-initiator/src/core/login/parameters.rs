@@ -29,7 +29,8 @@ pub(super) struct Settled {
 
 impl Parameters {
     pub(super) fn new(offer: &Offer, purpose: &Purpose) -> Result<Self, LoginError> {
-        let ours = wishes(offer);
+        let discovery = purpose.is_discovery();
+        let ours = wishes(offer, discovery);
         ours.iter().try_for_each(|(key, value)| check_bounds(*key, value, offer))?;
         let mut base = match purpose {
             Purpose::Connection { in_force, .. } => {
@@ -39,7 +40,6 @@ impl Parameters {
         };
         base.max_send_data_segment_length = Negotiated::default().max_send_data_segment_length;
         base.max_recv_data_segment_length = offer.max_recv_data_segment_length;
-        let discovery = purpose.is_discovery();
         let relevant = |key: Key| {
             let spec = key.spec();
             !(discovery && spec.irrelevant_in_discovery) && (purpose.is_leading() || !spec.leading_only)
@@ -150,8 +150,11 @@ impl Parameters {
 }
 
 /// Our wish for every key that we know how to use.
-fn wishes(offer: &Offer) -> Vec<(Key, String)> {
+fn wishes(offer: &Offer, discovery: bool) -> Vec<(Key, String)> {
     let yes_no = |yes| String::from(if yes { "Yes" } else { "No" });
+    let recovery = if discovery { 0 } else { offer.error_recovery_level };
+    // Sequences are in order, so with recovery only the last R2T can be asked for again (section 13.19).
+    let r2ts = if recovery == 0 { offer.max_outstanding_r2t } else { offer.max_outstanding_r2t.min(1) };
     let level = offer.protocol_level.map(|level| (Key::ProtocolLevel, level.to_string()));
     [
         (Key::HeaderDigest, offer.header_digest.as_str().to_owned()),
@@ -164,10 +167,10 @@ fn wishes(offer: &Offer) -> Vec<(Key, String)> {
         (Key::FirstBurstLength, offer.first_burst_length.to_string()),
         (Key::DefaultTime2Wait, offer.default_time2wait.to_string()),
         (Key::DefaultTime2Retain, offer.default_time2retain.to_string()),
-        (Key::MaxOutstandingR2T, offer.max_outstanding_r2t.to_string()),
+        (Key::MaxOutstandingR2T, r2ts.to_string()),
         (Key::DataPduInOrder, yes_no(true)),
         (Key::DataSequenceInOrder, yes_no(true)),
-        (Key::ErrorRecoveryLevel, "0".to_owned()),
+        (Key::ErrorRecoveryLevel, recovery.to_string()),
     ]
     .into_iter()
     .chain(level)

@@ -10,6 +10,7 @@ use iscsi_proto::tags::Ttt;
 use super::super::command::Request;
 use super::super::error::{CommandError, ConnectionError};
 use super::super::task::{Kind, Slot, Task};
+use super::link::{Link, LinkId, LinkState};
 use super::{Core, State, Time};
 
 /// Tags of ended tasks that are remembered.
@@ -22,11 +23,20 @@ impl Core {
             return None;
         }
         let tasks = (self.tasks.len() != 0).then_some(self.expiry);
-        let drained = match self.state {
-            State::Draining(at) => Some(at),
+        let links = self.links.iter().filter_map(|(_, link)| self.link_deadline(link)).min();
+        tasks.into_iter().chain(links).min()
+    }
+
+    /// When a connection is pinged or logged out, if nothing happens before.
+    fn link_deadline(&self, link: &Link) -> Option<Time> {
+        match link.state {
+            LinkState::Draining(at) => Some(at),
+            // A session that is being logged out asks for no signs of life.
+            LinkState::Open if link.ping.is_none() && matches!(self.state, State::Open) => {
+                Some(link.heard.saturating_add(self.patience.idle?))
+            }
             _ => None,
-        };
-        [tasks, drained, self.idle_until()].into_iter().flatten().min()
+        }
     }
 
     /// Lets time pass: aborts what makes no progress, pings a silent target.
@@ -35,20 +45,14 @@ impl Core {
         if self.expiry <= now {
             self.expire_tasks();
         }
-        if self.idle_until().is_some_and(|at| at <= now)
-            && let Ok(slot) = self.accept(Request::Ping, None)
-        {
-            self.ping = Some(slot);
+        let due = |link: &Link| self.link_deadline(link).is_some_and(|at| at <= now);
+        let due: Vec<LinkId> = self.links.iter().filter(|(_, link)| due(link)).map(|(id, _)| id).collect();
+        for link in due {
+            match self.links[link].state {
+                LinkState::Draining(_) => self.send_logout(link),
+                _ => self.links[link].ping = self.accept_on(link, Request::Ping, None).ok(),
+            }
         }
-        if matches!(self.state, State::Draining(at) if at <= now) {
-            self.send_logout();
-        }
-    }
-
-    /// When the target has been silent for so long that it is pinged.
-    fn idle_until(&self) -> Option<Time> {
-        let idle = self.patience.idle?;
-        (matches!(self.state, State::Open) && self.ping.is_none()).then_some(self.heard.saturating_add(idle))
     }
 
     fn expire_tasks(&mut self) {
@@ -67,9 +71,10 @@ impl Core {
 
     /// Whether a task still waits in the queue, and the queue moves: over a slow link that takes its time.
     fn is_on_its_way(&mut self, slot: Slot) -> bool {
-        let (now, moved, itt) = (self.now, self.moved, self.tasks.itt(slot));
+        let (now, itt) = (self.now, self.tasks.itt(slot));
         let Some(task) = self.tasks.get_mut(slot) else { return false };
-        if moved <= task.progress || !self.queue.holds(itt) {
+        let Link { moved, ref queue, .. } = self.links[task.link];
+        if moved <= task.progress || !queue.holds(itt) {
             return false;
         }
         task.progress = moved;
@@ -78,7 +83,7 @@ impl Core {
 
     fn expire_task(&mut self, slot: Slot) {
         let Some(task) = self.tasks.get_mut(slot) else { return };
-        let after = task.timeout;
+        let (after, link) = (task.timeout, task.link);
         match task.kind {
             _ if !task.was_sent() => {
                 self.stats.timeouts += 1;
@@ -88,15 +93,15 @@ impl Core {
                 self.stats.timeouts += 1;
                 self.abort(slot);
             }
-            Kind::Text(_) => self.fail_silent("a text request", after),
-            Kind::Management { .. } => self.fail_silent("a task management request", after),
-            Kind::Ping => self.fail_silent("a ping", after),
-            Kind::Logout => self.fail_silent("a logout", after),
+            Kind::Text(_) => self.lose_silent(link, "a text request", after),
+            Kind::Management { .. } => self.lose_silent(link, "a task management request", after),
+            Kind::Ping => self.lose_silent(link, "a ping", after),
+            Kind::Logout => self.lose_silent(link, "a logout", after),
         }
     }
 
-    fn fail_silent(&mut self, what: &'static str, after: Duration) {
-        self.fail(&ConnectionError::TimedOut { what, after });
+    fn lose_silent(&mut self, link: LinkId, what: &'static str, after: Duration) {
+        self.lost(link, &ConnectionError::TimedOut { what, after });
     }
 
     /// Sends ABORT TASK for a command that makes no progress. It ends when the target has answered.
@@ -109,15 +114,16 @@ impl Core {
             return;
         }
         task.progress = now;
+        let link = task.link;
         let kind = Kind::Management { aborts: Some(slot), function: TaskFunction::AbortTask };
-        let request = Task::new(kind, task.lun, now, self.patience.management);
+        let request = Task { link, ..Task::new(kind, task.lun, now, self.patience.management) };
         match self.start(request) {
             Ok(by) => {
                 if let Some(task) = self.tasks.get_mut(slot) {
                     task.aborted_by = Some(by);
                 }
             }
-            Err(_) => self.fail_silent("a command", self.patience.command),
+            Err(_) => self.lose_silent(link, "a command", self.patience.command),
         }
     }
 
@@ -147,7 +153,7 @@ impl Core {
         let now = self.now;
         let ending = result == TaskResult::TaskDoesNotExist && self.is_being_ended(slot);
         let Some(task) = self.tasks.get_mut(slot) else { return };
-        let after = task.timeout;
+        let (after, link) = (task.timeout, task.link);
         if ending {
             // The answer to the other function ends it, or that function's deadline the connection.
             (task.progress, task.aborted_by) = (now, None);
@@ -155,7 +161,7 @@ impl Core {
             self.remember(slot);
             self.end(slot, Err(CommandError::TimedOut { after, sent: true }));
         } else {
-            self.fail(&ConnectionError::NotAborted { after, result });
+            self.lost(link, &ConnectionError::NotAborted { after, result });
         }
     }
 
@@ -183,68 +189,84 @@ impl Core {
     /// The target rejected the request of a task.
     pub(super) fn rejected(&mut self, slot: Slot, reason: RejectReason) {
         let Some(task) = self.tasks.get_mut(slot) else { return };
-        let cmd_sn = task.cmd_sn;
+        let (cmd_sn, link) = (task.cmd_sn, task.link);
         match task.kind {
-            Kind::Logout => return self.fail(&ConnectionError::LogoutRejected(reason)),
+            Kind::Logout => return self.lost(link, &ConnectionError::LogoutRejected(reason)),
             Kind::Management { aborts: Some(_), .. } => {
-                return self.fail(&ConnectionError::AbortRejected(reason));
+                return self.lost(link, &ConnectionError::AbortRejected(reason));
             }
-            Kind::Text(_) => self.text = None,
-            Kind::Ping => self.ping = None,
+            Kind::Text(_) => self.links[link].text = None,
+            Kind::Ping => self.links[link].ping = None,
             Kind::Scsi(_) | Kind::Management { .. } => {}
         }
         let numbered = matches!(task.kind, Kind::Scsi(_));
         self.end(slot, Err(CommandError::Rejected(reason)));
         if reason == RejectReason::WaitingForLogout {
-            return self.drain(0);
+            return self.drain(link, 0);
         }
         // A rejected command leaves a hole in the numbers, at which the target would wait for ever.
         if let Some(cmd_sn) = cmd_sn.filter(|cmd_sn| numbered && !self.window.is_acknowledged(*cmd_sn)) {
-            self.plug(cmd_sn);
+            self.plug(link, cmd_sn);
         }
     }
 
     /// Sends a ping under the number of a request that was rejected.
-    fn plug(&mut self, cmd_sn: Serial) {
+    fn plug(&mut self, link: LinkId, cmd_sn: Serial) {
         let ping = Task::new(Kind::Ping, Lun::ZERO, self.now, self.patience.ping);
-        let ping = Task { cmd_sn: Some(cmd_sn), ..ping };
+        let ping = Task { cmd_sn: Some(cmd_sn), link, ..ping };
         let expires = ping.expires();
         if let Some(slot) = self.tasks.insert(ping) {
             self.expiry = self.expiry.min(expires);
             let itt = self.tasks.itt(slot);
-            self.send_nop(Lun::ZERO, itt, Ttt::RESERVED, false, cmd_sn);
+            self.send_nop(link, Lun::ZERO, itt, Ttt::RESERVED, false, cmd_sn);
         }
     }
 
-    /// The target wants a logout within so many seconds.
-    pub(super) fn drain(&mut self, seconds: u16) {
-        if !matches!(self.state, State::Open) {
+    /// The target wants a connection logged out within so many seconds.
+    pub(super) fn drain(&mut self, link: LinkId, seconds: u16) {
+        if !matches!(self.state, State::Open) || !self.links[link].is_open() {
             return;
         }
         // Half the time for the commands under way, the rest for the logout itself.
-        self.state = State::Draining(self.now + Duration::from_millis(u64::from(seconds) * 500));
-        self.refuse_waiting();
+        let at = self.now + Duration::from_millis(u64::from(seconds) * 500);
+        self.links[link].state = LinkState::Draining(at);
+        if !self.has_open_link() {
+            self.refuse_waiting();
+        }
         self.log_out_when_drained();
     }
 
     pub(super) fn log_out_when_drained(&mut self) {
-        if matches!(self.state, State::Draining(_)) && self.tasks.len() == 0 {
-            self.send_logout();
+        let draining = |link: &Link| matches!(link.state, LinkState::Draining(_));
+        let drained = |core: &Self| {
+            let mut links = core.links.iter();
+            links.find(|(id, link)| draining(link) && !core.carries_any(*id)).map(|(id, _)| id)
+        };
+        while let Some(link) = drained(self) {
+            self.send_logout(link);
         }
     }
 
-    fn send_logout(&mut self) {
-        let logout = Task::new(Kind::Logout, Lun::ZERO, self.now, self.patience.management);
-        self.at_their_wish = true;
+    /// Whether a connection carries a task.
+    fn carries_any(&self, link: LinkId) -> bool {
+        self.tasks.iter().any(|(_, task)| task.link == link && task.was_sent())
+    }
+
+    fn send_logout(&mut self, link: LinkId) {
+        let logout = Task { link, ..Task::new(Kind::Logout, Lun::ZERO, self.now, self.patience.management) };
+        self.at_their_wish |= self.is_last(link);
         if self.start(logout).is_err() {
-            self.fail(&ConnectionError::LogoutRequested);
+            self.lost(link, &ConnectionError::LogoutRequested);
         }
     }
 
-    /// A logout is on its way: nothing new may follow it.
-    pub(super) fn close_the_door(&mut self) {
-        self.state = State::LoggingOut;
-        self.refuse_waiting();
+    /// A logout of a connection or of the whole session is on its way: nothing new may follow it.
+    pub(super) fn close_the_door(&mut self, link: LinkId, whole: bool) {
+        self.links[link].state = LinkState::LoggingOut;
+        if whole {
+            self.state = State::LoggingOut;
+            self.refuse_waiting();
+        }
     }
 
     /// Ends the tasks that were never sent.

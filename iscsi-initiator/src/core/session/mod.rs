@@ -1,8 +1,9 @@
-//! A session in its full feature phase: all that RFC 7143 rules after login, for one connection.
+//! A session in its full feature phase: all that RFC 7143 rules after login, for all of its connections.
 //!
-//! The owner submits requests, feeds what it receives, writes what is queued, and wakes the core at its deadline.
-//! Completions and events are taken out afterwards.
+//! The owner submits requests, feeds what each connection receives, writes what is queued for it, and wakes the core at its
+//! deadline. Completions and events are taken out afterwards.
 
+mod link;
 mod manage;
 mod receive;
 mod send;
@@ -14,7 +15,6 @@ use std::collections::VecDeque;
 use std::io::IoSlice;
 use std::time::Duration;
 
-use iscsi_proto::framer::{FrameLimits, Framing};
 use iscsi_proto::pdu::{Opcode, TaskFunction};
 use iscsi_proto::scsi::Lun;
 use iscsi_proto::serial::Serial;
@@ -25,11 +25,12 @@ use super::command::{Completion, Data, Finished, Request, Token};
 use super::error::{CommandError, ConnectionError};
 use super::event::Event;
 use super::params::Negotiated;
-use super::queue::SendQueue;
 use super::stats::Stats;
 use super::task::{Direction, Kind, Scsi, Slot, Task, Tasks, Text};
 use super::window::Window;
-use receive::Landing;
+use link::{Link, LinkState, Links};
+
+pub use link::LinkId;
 
 /// What a connection starts with when login has ended.
 #[derive(Clone, Debug)]
@@ -64,94 +65,75 @@ pub struct Patience {
 #[derive(Debug)]
 enum State {
     Open,
-    /// The target wants a logout: nothing new is sent, and the logout goes out when all is done or at this time.
-    Draining(Time),
+    /// A logout of the whole session was sent: nothing new may follow it.
     LoggingOut,
     Closed(ConnectionError),
 }
 
-/// The state of a session with one connection.
+/// The state of a session.
 #[derive(Debug)]
 pub struct Core {
+    /// The values of the whole session; those of a connection are its own.
     negotiated: Negotiated,
     patience: Patience,
-    framing: Framing,
-    cid: u16,
     state: State,
+    links: Links,
     window: Window,
-    exp_stat_sn: Serial,
     tasks: Tasks,
     /// Tags of tasks that task management has ended, the latest last: what still comes for them is discarded.
     concluded: VecDeque<Itt>,
     /// Commands that have no CmdSN yet.
     waiting: VecDeque<Slot>,
-    /// Text exchanges that wait for the one under way.
+    /// Text exchanges that wait for one under way.
     texts: VecDeque<Slot>,
     /// Whether the logout is the target's wish.
     at_their_wish: bool,
     /// Who else wants to know how the logout under way ends.
     leaving: Vec<Token>,
-    /// Tasks with data that the target has asked for.
-    writers: VecDeque<Slot>,
-    /// The text exchange that is under way; there is one at a time.
-    text: Option<Slot>,
-    ping: Option<Slot>,
-    queue: SendQueue,
-    landing: Option<Landing>,
+    /// Boxes of commands that have ended, for those to come.
+    #[expect(clippy::vec_box, reason = "the boxes are what is kept")]
+    spare: Vec<Box<Scsi>>,
     done: Vec<(Token, Completion)>,
     events: VecDeque<Event>,
     stats: Stats,
     now: Time,
-    heard: Time,
-    /// When the transport last took anything.
-    moved: Time,
     expiry: Time,
-    /// Answers to the target's pings that have not been written yet.
-    pongs: usize,
 }
 
 /// Events that are kept for an owner that does not take them; the oldest go first.
 const MAX_EVENTS: usize = 256;
+/// Boxes that are kept.
+const MAX_SPARE: usize = 512;
 
 impl Core {
     /// The state after login, at time `now`.
     pub fn new(start: Start, patience: Patience, now: Time) -> Self {
         let Start { negotiated, cid, cmd_sn, exp_cmd_sn, max_cmd_sn, exp_stat_sn } = start;
-        let limits = FrameLimits {
-            max_data: negotiated.max_recv_data_segment_length,
-            allow_ahs: false,
-            header_digest: negotiated.header_digest,
-            data_digest: negotiated.data_digest,
-        };
-        let queue = SendQueue::new(negotiated.header_digest, negotiated.data_digest);
+        let first = Link::new(&negotiated, cid, exp_stat_sn, now);
         Self {
             negotiated,
             patience,
-            framing: Framing::new(limits),
-            cid,
             state: State::Open,
+            links: Links::new(first),
             window: Window::new(cmd_sn, exp_cmd_sn, max_cmd_sn),
-            exp_stat_sn,
             tasks: Tasks::new(),
             concluded: VecDeque::new(),
             waiting: VecDeque::new(),
             texts: VecDeque::new(),
             at_their_wish: false,
             leaving: Vec::new(),
-            writers: VecDeque::new(),
-            text: None,
-            ping: None,
-            queue,
-            landing: None,
+            spare: Vec::new(),
             done: Vec::new(),
             events: VecDeque::new(),
             stats: Stats::default(),
             now,
-            heard: now,
-            moved: now,
             expiry: now,
-            pongs: 0,
         }
+    }
+
+    /// Adds what was counted before the full feature phase: the login.
+    pub fn add_stats(&mut self, before: &Stats) {
+        self.stats += before;
     }
 
     /// Takes a request. Its completion comes out of [`Core::take_done`] once, under `token`.
@@ -160,7 +142,7 @@ impl Core {
         match request {
             Request::Stats => self.done.push((token, Ok(Finished::Stats(Box::new(self.stats()))))),
             // A logout is under way already: it does for both.
-            Request::Logout if matches!(self.state, State::Draining(_) | State::LoggingOut) => self.leaving.push(token),
+            Request::Logout if self.is_leaving() => self.leaving.push(token),
             request => {
                 if let Err(error) = self.accept(request, Some(token)) {
                     self.done.push((token, Err(error)));
@@ -188,23 +170,25 @@ impl Core {
         }
     }
 
-    /// The bytes to write next; says how many slices were filled.
-    pub fn outgoing<'a>(&'a mut self, slices: &mut [IoSlice<'a>]) -> usize {
-        self.fill();
-        self.queue.slices(slices)
+    /// The bytes to write next to a connection; says how many slices were filled.
+    pub fn outgoing<'a>(&'a mut self, link: LinkId, slices: &mut [IoSlice<'a>]) -> usize {
+        self.fill(link);
+        self.links[link].queue.slices(slices)
     }
 
-    /// Whether there is anything to write.
-    pub fn has_outgoing(&self) -> bool {
-        self.queue.len() != 0 || !self.writers.is_empty()
+    /// Whether there is anything to write to a connection.
+    pub fn has_outgoing(&self, link: LinkId) -> bool {
+        let link = &self.links[link];
+        link.queue.len() != 0 || !link.writers.is_empty()
     }
 
-    /// `count` bytes were written.
-    pub fn sent(&mut self, count: usize, now: Time) {
+    /// `count` bytes were written to a connection.
+    pub fn sent(&mut self, link: LinkId, count: usize, now: Time) {
         self.now = now;
-        self.moved = now;
         self.stats.bytes_sent += count as u64;
-        let Self { queue, tasks, pongs, .. } = self;
+        let Self { links, tasks, .. } = self;
+        let Link { queue, pongs, moved, .. } = &mut links[link];
+        *moved = now;
         queue.advance(count, |itt, whole| {
             if itt.is_reserved() {
                 *pongs = pongs.saturating_sub(whole.into());
@@ -215,16 +199,36 @@ impl Core {
         });
     }
 
-    /// The connection is over: everything that waits ends with `error`.
+    /// A connection is lost. The session goes on over the others; without any it is over.
+    ///
+    /// Commands that were sent on it end with `error`.
+    pub fn lost(&mut self, link: LinkId, error: &ConnectionError) {
+        if self.links[link].is_closed() {
+            return;
+        }
+        if self.is_last(link) {
+            return self.fail(error);
+        }
+        self.count_damage(error);
+        self.links[link].close(error);
+        let sent = |task: &Task| task.link == link && task.was_sent();
+        let ended: Vec<Slot> = self.tasks.iter().filter(|(_, task)| sent(task)).map(|(slot, _)| slot).collect();
+        for slot in ended {
+            self.end(slot, Err(CommandError::Closed { error: error.clone(), sent: true }));
+        }
+        self.pump();
+    }
+
+    /// The session is over: everything that waits ends with `error`.
     pub fn fail(&mut self, error: &ConnectionError) {
-        if matches!(self.state, State::Closed(_)) {
+        if self.closed().is_some() {
             return;
         }
         self.state = State::Closed(error.clone());
-        self.landing = None;
+        self.count_damage(error);
+        self.links.iter_mut().filter(|link| !link.is_closed()).for_each(|link| link.close(error));
         self.waiting.clear();
         self.texts.clear();
-        self.writers.clear();
         for token in std::mem::take(&mut self.leaving) {
             let left = matches!(error, ConnectionError::LoggedOut | ConnectionError::LogoutRequested);
             let closed = CommandError::Closed { error: error.clone(), sent: true };
@@ -236,12 +240,25 @@ impl Core {
         }
     }
 
-    /// Why the connection is over, if it is.
+    /// Why a connection is over, if it is.
+    pub fn link_closed(&self, link: LinkId) -> Option<&ConnectionError> {
+        match &self.links[link].state {
+            LinkState::Closed(error) => Some(error),
+            _ => None,
+        }
+    }
+
+    /// Why the session is over, if it is.
     pub const fn closed(&self) -> Option<&ConnectionError> {
         match &self.state {
             State::Closed(error) => Some(error),
             _ => None,
         }
+    }
+
+    /// Whether there is any task that has not ended.
+    pub const fn is_waiting(&self) -> bool {
+        self.tasks.len() != 0
     }
 
     /// Takes the completions since the last call.
@@ -263,11 +280,16 @@ impl Core {
     }
 
     fn accept(&mut self, request: Request, token: Option<Token>) -> Result<Slot, CommandError> {
-        self.refuse_when_not_open()?;
+        let link = self.open_link()?;
+        self.accept_on(link, request, token)
+    }
+
+    /// Takes a request; what does not have to wait is sent on `link`.
+    fn accept_on(&mut self, link: LinkId, request: Request, token: Option<Token>) -> Result<Slot, CommandError> {
         let (kind, lun, timeout) = match request {
             Request::Scsi { lun, command } => {
                 let timeout = command.timeout.unwrap_or(self.patience.command);
-                (Kind::Scsi(Box::new(scsi(command)?)), lun, timeout)
+                (Kind::Scsi(self.boxed(scsi(command)?)), lun, timeout)
             }
             Request::Text(request) => {
                 let text = Text { request, answer: Vec::new() };
@@ -281,12 +303,31 @@ impl Core {
             Request::Logout => (Kind::Logout, Lun::ZERO, self.patience.management),
             Request::Stats => return Err(CommandError::Invalid("counts are no task")),
         };
-        self.start(Task { token, ..Task::new(kind, lun, self.now, timeout) })
+        self.start(Task { token, link, ..Task::new(kind, lun, self.now, timeout) })
+    }
+
+    /// The box of a command that has ended, or a new one.
+    fn boxed(&mut self, scsi: Scsi) -> Box<Scsi> {
+        match self.spare.pop() {
+            Some(mut spare) => {
+                *spare = scsi;
+                spare
+            }
+            None => Box::new(scsi),
+        }
+    }
+
+    /// Keeps the box of a command that has ended, without what was in it.
+    fn keep_box(&mut self, mut scsi: Box<Scsi>) {
+        if self.spare.len() < MAX_SPARE {
+            scsi.release();
+            self.spare.push(scsi);
+        }
     }
 
     /// Puts a task into the table and on its way.
     fn start(&mut self, task: Task) -> Result<Slot, CommandError> {
-        let expires = task.expires();
+        let (expires, link) = (task.expires(), task.link);
         let line = match task.kind {
             Kind::Scsi(_) => Some(&mut self.waiting),
             Kind::Text(_) => Some(&mut self.texts),
@@ -299,7 +340,7 @@ impl Core {
                 line.push_back(slot);
                 self.pump();
             }
-            None => self.issue(slot),
+            None => self.issue(slot, link),
         }
         Ok(slot)
     }
@@ -311,14 +352,35 @@ impl Core {
         self.end(slot, Err(error));
     }
 
-    fn refuse_when_not_open(&self) -> Result<(), CommandError> {
+    /// A connection for what is sent at once, if new requests are taken at all.
+    fn open_link(&self) -> Result<LinkId, CommandError> {
         let error = match &self.state {
-            State::Open => return Ok(()),
-            State::Draining(_) => ConnectionError::LogoutRequested,
+            State::Open => match self.links.choose() {
+                Some(link) => return Ok(link),
+                None => ConnectionError::LogoutRequested,
+            },
             State::LoggingOut => ConnectionError::LoggedOut,
             State::Closed(error) => error.clone(),
         };
         Err(CommandError::Closed { error, sent: false })
+    }
+
+    fn has_open_link(&self) -> bool {
+        self.links.iter().any(|(_, link)| link.is_open())
+    }
+
+    /// Whether the session ends without this connection.
+    fn is_last(&self, link: LinkId) -> bool {
+        self.links.iter().all(|(id, other)| id == link || other.is_closed())
+    }
+
+    /// Whether a logout of the session is under way, or will be when all is done.
+    fn is_leaving(&self) -> bool {
+        match self.state {
+            State::Open => !self.has_open_link(),
+            State::LoggingOut => true,
+            State::Closed(_) => false,
+        }
     }
 
     fn finish(&mut self, token: Option<Token>, completion: Completion) {
@@ -332,6 +394,10 @@ impl Core {
             self.events.pop_front();
         }
         self.events.push_back(event);
+    }
+
+    fn count_damage(&mut self, end: &ConnectionError) {
+        self.stats.digest_errors += u64::from(matches!(end, ConnectionError::Damaged(_)));
     }
 
     fn count(&mut self, opcode: Opcode) {

@@ -16,6 +16,7 @@ use super::super::error::{CommandError, ConnectionError};
 use super::super::event::Event;
 use super::super::misbehaved::PeerMisbehaved;
 use super::super::task::{Burst, Direction, Kind, Scsi, Slot, Task};
+use super::link::LinkId;
 use super::{Core, State, Time};
 
 /// The most text of one answer. A discovery answer of this size names some 200 000 targets.
@@ -39,16 +40,16 @@ pub(super) struct Landing {
 }
 
 impl Core {
-    /// Takes whole PDUs off the front of `bytes`, and the start of a long Data-In; says how many bytes were used.
-    pub fn receive(&mut self, bytes: &[u8], now: Time) -> usize {
+    /// Takes whole PDUs off the front of `bytes`, which came over a connection, and the start of a long Data-In; says how many bytes were used.
+    pub fn receive(&mut self, link: LinkId, bytes: &[u8], now: Time) -> usize {
         self.now = now;
-        self.heard = now;
+        self.links[link].heard = now;
         let mut rest = bytes;
-        while self.closed().is_none() {
-            match self.step(rest) {
+        while !self.links[link].is_closed() {
+            match self.step(link, rest) {
                 Ok(0) => break,
                 Ok(used) => rest = rest.get(used..).unwrap_or_default(),
-                Err(error) => self.fail(&cause(error)),
+                Err(error) => self.break_off(link, error),
             }
         }
         let used = bytes.len() - rest.len();
@@ -58,29 +59,38 @@ impl Core {
         used
     }
 
-    /// Where the next bytes of the stream belong, if that is `at_least` bytes of a buffer.
-    pub fn landing(&mut self, at_least: usize) -> Option<&mut [u8]> {
-        let landing = self.landing.as_ref().filter(|landing| landing.left >= at_least)?;
+    /// Where the next bytes of a connection's stream belong, if that is `at_least` bytes of a buffer.
+    pub fn landing(&mut self, link: LinkId, at_least: usize) -> Option<&mut [u8]> {
+        let landing = self.links[link].landing.as_ref().filter(|landing| landing.left >= at_least)?;
         let task = self.tasks.get_mut(landing.slot?)?;
         task.scsi()?.buffer.get_mut(landing.offset..landing.offset + landing.left)
     }
 
     /// `count` bytes were read into what [`Core::landing`] gave.
-    pub fn landed(&mut self, count: usize, now: Time) {
+    pub fn landed(&mut self, link: LinkId, count: usize, now: Time) {
         self.now = now;
-        self.heard = now;
+        self.links[link].heard = now;
         self.stats.bytes_received += count as u64;
-        if let Err(error) = self.advance_landing(count) {
-            self.fail(&cause(error));
+        if let Err(error) = self.advance_landing(link, count) {
+            self.break_off(link, error);
         }
         self.pump();
         self.log_out_when_drained();
     }
 
+    /// The stream of a connection cannot be followed any further. Damage costs the connection; a target that breaks the rules
+    /// costs the session (section 7.7).
+    fn break_off(&mut self, link: LinkId, error: PeerMisbehaved) {
+        match cause(error) {
+            error @ ConnectionError::Damaged(_) => self.lost(link, &error),
+            error => self.fail(&error),
+        }
+    }
+
     /// `count` bytes of the data segment are in their buffer now.
-    fn advance_landing(&mut self, count: usize) -> Checked {
+    fn advance_landing(&mut self, link: LinkId, count: usize) -> Checked {
         let now = self.now;
-        let Some(landing) = &mut self.landing else { return Ok(()) };
+        let Some(landing) = &mut self.links[link].landing else { return Ok(()) };
         let from = landing.offset;
         landing.offset += count;
         landing.left = landing.left.saturating_sub(count);
@@ -91,62 +101,68 @@ impl Core {
                 crc.update(part);
             }
         }
-        if landing.left == 0 && landing.tail == 0 { self.finish_landing(&[]) } else { Ok(()) }
+        if landing.left == 0 && landing.tail == 0 { self.finish_landing(link, &[]) } else { Ok(()) }
     }
 
-    fn step(&mut self, bytes: &[u8]) -> Checked<usize> {
-        if self.landing.is_some() {
-            return self.land(bytes);
+    fn step(&mut self, link: LinkId, bytes: &[u8]) -> Checked<usize> {
+        if self.links[link].landing.is_some() {
+            return self.land(link, bytes);
         }
-        let Some((header, layout)) = self.framing.head(bytes)? else { return Ok(0) };
+        let Some((header, layout)) = self.links[link].framing.head(bytes)? else { return Ok(0) };
         let opcode = header.opcode().map_err(PduError::UnassignedOpcode)?;
         if opcode == Opcode::DataIn && layout.data != 0 {
             self.count(opcode);
             self.window.update(&header.numbering());
-            self.begin_landing(&header, layout)?;
+            self.begin_landing(link, &header, layout)?;
             return Ok(layout.head);
         }
         let Some((_, segment)) = bytes.get(..layout.total()).and_then(|pdu| pdu.split_at_checked(layout.head)) else {
             return Ok(0);
         };
-        self.framing.check_data(&header, segment)?;
+        self.links[link].framing.check_data(&header, segment)?;
         self.count(opcode);
         if !opcode.is_request() {
             self.window.update(&header.numbering());
         }
-        self.handle(opcode, &header, segment.get(..layout.data).unwrap_or_default())?;
+        self.handle(link, opcode, &header, segment.get(..layout.data).unwrap_or_default())?;
         Ok(layout.total())
     }
 
-    fn handle(&mut self, opcode: Opcode, header: &Header, data: &[u8]) -> Checked {
+    fn handle(&mut self, link: LinkId, opcode: Opcode, header: &Header, data: &[u8]) -> Checked {
         match opcode {
-            Opcode::ScsiResponse => self.on_scsi_response(&ScsiResponse::parse(header)?, data),
-            Opcode::DataIn => self.on_empty_data_in(&DataIn::parse(header)?),
-            Opcode::R2t => self.on_r2t(&R2t::parse(header)?),
-            Opcode::NopIn => self.on_nop_in(&NopIn::parse(header)?),
-            Opcode::TaskResponse => self.on_task_response(&TaskResponse::parse(header)?),
-            Opcode::TextResponse => self.on_text(&TextResponse::parse(header)?, data),
-            Opcode::LogoutResponse => self.on_logout(&LogoutResponse::parse(header)?),
-            Opcode::AsyncMessage => self.on_async(&AsyncMessage::parse(header)?, data),
-            Opcode::Reject => self.on_reject(&Reject::parse(header)?, data),
+            Opcode::ScsiResponse => self.on_scsi_response(link, &ScsiResponse::parse(header)?, data),
+            Opcode::DataIn => self.on_empty_data_in(link, &DataIn::parse(header)?),
+            Opcode::R2t => self.on_r2t(link, &R2t::parse(header)?),
+            Opcode::NopIn => self.on_nop_in(link, &NopIn::parse(header)?),
+            Opcode::TaskResponse => self.on_task_response(link, &TaskResponse::parse(header)?),
+            Opcode::TextResponse => self.on_text(link, &TextResponse::parse(header)?, data),
+            Opcode::LogoutResponse => self.on_logout(link, &LogoutResponse::parse(header)?),
+            Opcode::AsyncMessage => self.on_async(link, &AsyncMessage::parse(header)?, data),
+            Opcode::Reject => self.on_reject(link, &Reject::parse(header)?, data),
             opcode => Err(PeerMisbehaved::UnexpectedPdu { opcode }),
         }
     }
 
-    /// Moves ExpStatSN, the only place that does. Says whether the status is new; an old one is to be discarded.
-    fn accept_status(&mut self, stat_sn: Serial) -> Checked<bool> {
-        let expected = self.exp_stat_sn;
+    /// Moves a connection's ExpStatSN, the only place that does. Says whether the status is new; an old one is to be discarded.
+    fn accept_status(&mut self, link: LinkId, stat_sn: Serial) -> Checked<bool> {
+        let link = &mut self.links[link];
+        let expected = link.exp_stat_sn;
         if stat_sn == expected {
-            self.exp_stat_sn = expected.next();
+            link.exp_stat_sn = expected.next();
             return Ok(true);
         }
         if stat_sn.lt(expected) { Ok(false) } else { Err(PeerMisbehaved::StatusGap { expected, received: stat_sn }) }
     }
 
-    /// The task with this tag, if it was sent.
-    fn find(&mut self, itt: Itt) -> Checked<Slot> {
-        let slot = self.tasks.find(itt).filter(|slot| self.tasks.get_mut(*slot).is_some_and(|task| task.was_sent()));
-        slot.ok_or(PeerMisbehaved::UnknownTask { itt })
+    /// The task with this tag, if it was sent, and on this connection.
+    fn find(&mut self, link: LinkId, itt: Itt) -> Checked<Slot> {
+        let unknown = PeerMisbehaved::UnknownTask { itt };
+        let Some(slot) = self.tasks.find(itt) else { return Err(unknown) };
+        match self.tasks.get_mut(slot) {
+            Some(task) if !task.was_sent() => Err(unknown),
+            Some(task) if task.link != link => Err(PeerMisbehaved::WrongConnection { itt }),
+            _ => Ok(slot),
+        }
     }
 
     /// Whether a task with this tag was ended by task management before its answer came.
@@ -155,8 +171,8 @@ impl Core {
     }
 
     /// The SCSI command with this tag.
-    fn find_scsi(&mut self, itt: Itt, opcode: Opcode) -> Checked<(Slot, &mut Task)> {
-        let slot = self.find(itt)?;
+    fn find_scsi(&mut self, link: LinkId, itt: Itt, opcode: Opcode) -> Checked<(Slot, &mut Task)> {
+        let slot = self.find(link, itt)?;
         match self.tasks.get_mut(slot) {
             Some(task) if matches!(task.kind, Kind::Scsi(_)) => Ok((slot, task)),
             _ => Err(PeerMisbehaved::WrongTask { itt, opcode }),
@@ -165,23 +181,24 @@ impl Core {
 
     // Data-In
 
-    fn begin_landing(&mut self, header: &Header, layout: Layout) -> Checked {
+    fn begin_landing(&mut self, link: LinkId, header: &Header, layout: Layout) -> Checked {
         let pdu = DataIn::parse(header)?;
-        let slot = self.admit_data(&pdu, layout.data)?;
-        let crc = self.negotiated.data_digest.then(Crc32c::new);
+        let slot = self.admit_data(link, &pdu, layout.data)?;
+        let crc = self.links[link].data_digest.then(Crc32c::new);
         let offset = pdu.offset as usize;
-        self.landing = Some(Landing { pdu, header: *header, slot, offset, left: layout.data, tail: layout.tail, crc });
+        let (left, tail) = (layout.data, layout.tail);
+        self.links[link].landing = Some(Landing { pdu, header: *header, slot, offset, left, tail, crc });
         Ok(())
     }
 
     /// Checks where data would go. `None` for data that has come before or comes too late.
-    fn admit_data(&mut self, pdu: &DataIn, length: usize) -> Checked<Option<Slot>> {
+    fn admit_data(&mut self, link: LinkId, pdu: &DataIn, length: usize) -> Checked<Option<Slot>> {
         let now = self.now;
-        let is_repeated = pdu.status.is_some() && pdu.numbering.stat_sn.lt(self.exp_stat_sn);
+        let is_repeated = pdu.status.is_some() && pdu.numbering.stat_sn.lt(self.links[link].exp_stat_sn);
         if is_repeated || self.is_concluded(pdu.itt) {
             return Ok(None);
         }
-        let (slot, task) = self.find_scsi(pdu.itt, Opcode::DataIn)?;
+        let (slot, task) = self.find_scsi(link, pdu.itt, Opcode::DataIn)?;
         task.progress = now;
         let wrong = PeerMisbehaved::WrongTask { itt: pdu.itt, opcode: Opcode::DataIn };
         let Some(scsi) = task.scsi().filter(|scsi| scsi.direction == Direction::In) else { return Err(wrong) };
@@ -203,11 +220,11 @@ impl Core {
     }
 
     /// Moves bytes of the data segment, or its end, out of `bytes`.
-    fn land(&mut self, bytes: &[u8]) -> Checked<usize> {
-        let Some(landing) = &mut self.landing else { return Ok(0) };
+    fn land(&mut self, link: LinkId, bytes: &[u8]) -> Checked<usize> {
+        let Some(landing) = &mut self.links[link].landing else { return Ok(0) };
         if landing.left == 0 {
             let Some(tail) = bytes.get(..landing.tail) else { return Ok(0) };
-            self.finish_landing(tail)?;
+            self.finish_landing(link, tail)?;
             return Ok(tail.len());
         }
         let part = bytes.get(..landing.left).unwrap_or(bytes);
@@ -218,26 +235,27 @@ impl Core {
             // Data that came before, or that nobody waits for, is not kept, but its digest is checked.
             None => landing.crc.iter_mut().for_each(|crc| crc.update(part)),
         }
-        self.advance_landing(part.len())?;
+        self.advance_landing(link, part.len())?;
         Ok(part.len())
     }
 
-    fn finish_landing(&mut self, tail: &[u8]) -> Checked {
-        let Some(Landing { pdu, header, slot, offset, crc, .. }) = self.landing.take() else { return Ok(()) };
+    fn finish_landing(&mut self, link: LinkId, tail: &[u8]) -> Checked {
+        let landing = self.links[link].landing.take();
+        let Some(Landing { pdu, header, slot, offset, crc, .. }) = landing else { return Ok(()) };
         if let (Some(mut crc), Some((pad, received))) = (crc, tail.split_last_chunk::<DIGEST_LEN>()) {
             crc.update(pad);
-            self.framing.compare_data(&header, u32::from_le_bytes(crc.wire()), *received)?;
+            self.links[link].framing.compare_data(&header, u32::from_le_bytes(crc.wire()), *received)?;
         }
         if let Some(scsi) = slot.and_then(|slot| self.tasks.get_mut(slot)?.scsi()) {
             self.stats.data_received += (offset - scsi.received) as u64;
             scsi.received = offset;
             scsi.data_sn = scsi.data_sn.next();
         }
-        self.end_data_in(&pdu)
+        self.end_data_in(link, &pdu)
     }
 
-    fn on_empty_data_in(&mut self, pdu: &DataIn) -> Checked {
-        if let Some(slot) = self.admit_data(pdu, 0)? {
+    fn on_empty_data_in(&mut self, link: LinkId, pdu: &DataIn) -> Checked {
+        if let Some(slot) = self.admit_data(link, pdu, 0)? {
             let scsi = self.tasks.get_mut(slot).and_then(|task| task.scsi());
             if let Some(scsi) = scsi {
                 scsi.data_sn = scsi.data_sn.next();
@@ -247,14 +265,14 @@ impl Core {
                 }
             }
         }
-        self.end_data_in(pdu)
+        self.end_data_in(link, pdu)
     }
 
     /// Ends the command if the Data-In carried its status.
-    fn end_data_in(&mut self, pdu: &DataIn) -> Checked {
+    fn end_data_in(&mut self, link: LinkId, pdu: &DataIn) -> Checked {
         let Some((status, residual)) = pdu.status else { return Ok(()) };
-        if self.accept_status(pdu.numbering.stat_sn)? && !self.is_concluded(pdu.itt) {
-            let slot = self.find(pdu.itt)?;
+        if self.accept_status(link, pdu.numbering.stat_sn)? && !self.is_concluded(pdu.itt) {
+            let slot = self.find(link, pdu.itt)?;
             self.complete(slot, status, residual, Bytes::new());
         }
         Ok(())
@@ -262,11 +280,11 @@ impl Core {
 
     // SCSI Response
 
-    fn on_scsi_response(&mut self, pdu: &ScsiResponse, data: &[u8]) -> Checked {
-        if !self.accept_status(pdu.numbering.stat_sn)? || self.is_concluded(pdu.itt) {
+    fn on_scsi_response(&mut self, link: LinkId, pdu: &ScsiResponse, data: &[u8]) -> Checked {
+        if !self.accept_status(link, pdu.numbering.stat_sn)? || self.is_concluded(pdu.itt) {
             return Ok(());
         }
-        let (slot, task) = self.find_scsi(pdu.itt, Opcode::ScsiResponse)?;
+        let (slot, task) = self.find_scsi(link, pdu.itt, Opcode::ScsiResponse)?;
         if pdu.response != ServiceResponse::Completed {
             self.end(slot, Err(CommandError::Delivery(pdu.response)));
             return Ok(());
@@ -297,24 +315,27 @@ impl Core {
         if let Kind::Scsi(scsi) = &task.kind
             && !scsi.bursts.is_empty()
         {
-            self.writers.retain(|writer| *writer != slot);
+            self.links[task.link].writers.retain(|writer| *writer != slot);
         }
         if let Some(Kind::Management { aborts, .. }) =
             task.aborted_by.and_then(|by| self.tasks.get_mut(by)).map(|by| &mut by.kind)
         {
             *aborts = None;
         }
+        if let Kind::Scsi(scsi) = task.kind {
+            self.keep_box(scsi);
+        }
         self.finish(task.token, completion);
     }
 
     // R2T
 
-    fn on_r2t(&mut self, pdu: &R2t) -> Checked {
+    fn on_r2t(&mut self, link: LinkId, pdu: &R2t) -> Checked {
         let (now, limit, max_r2ts) = (self.now, self.negotiated.max_burst_length, self.negotiated.max_outstanding_r2t);
         if self.is_concluded(pdu.itt) {
             return Ok(());
         }
-        let (slot, task) = self.find_scsi(pdu.itt, Opcode::R2t)?;
+        let (slot, task) = self.find_scsi(link, pdu.itt, Opcode::R2t)?;
         if pdu.lun != task.lun {
             return Err(PeerMisbehaved::WrongLun { itt: pdu.itt });
         }
@@ -333,39 +354,39 @@ impl Core {
         scsi.requested = offset + left;
         scsi.bursts.push_back(Burst { ttt: pdu.ttt, offset, left, data_sn: Serial(0) });
         if scsi.bursts.len() == 1 {
-            self.writers.push_back(slot);
+            self.links[link].writers.push_back(slot);
         }
         Ok(())
     }
 
     // NOP-In, Text, Logout
 
-    fn on_nop_in(&mut self, pdu: &NopIn) -> Checked {
+    fn on_nop_in(&mut self, link: LinkId, pdu: &NopIn) -> Checked {
         if !pdu.itt.is_reserved() {
-            if !self.accept_status(pdu.numbering.stat_sn)? {
+            if !self.accept_status(link, pdu.numbering.stat_sn)? {
                 return Ok(());
             }
             let slot = self.tasks.find(pdu.itt).ok_or(PeerMisbehaved::UnknownPing { itt: pdu.itt })?;
-            if !self.tasks.get_mut(slot).is_some_and(|task| matches!(task.kind, Kind::Ping)) {
+            if !self.tasks.get_mut(slot).is_some_and(|task| task.link == link && matches!(task.kind, Kind::Ping)) {
                 return Err(PeerMisbehaved::UnknownPing { itt: pdu.itt });
             }
-            if self.ping == Some(slot) {
-                self.ping = None;
+            if self.links[link].ping == Some(slot) {
+                self.links[link].ping = None;
             }
             self.end(slot, Ok(Finished::Pong));
-        } else if !pdu.ttt.is_reserved() && self.pongs < MAX_PONGS {
-            self.pongs += 1;
-            self.send_nop(pdu.lun, Itt::RESERVED, pdu.ttt, true, self.window.current());
+        } else if !pdu.ttt.is_reserved() && self.links[link].pongs < MAX_PONGS {
+            self.links[link].pongs += 1;
+            self.send_nop(link, pdu.lun, Itt::RESERVED, pdu.ttt, true, self.window.current());
         }
         Ok(())
     }
 
-    fn on_text(&mut self, pdu: &TextResponse, data: &[u8]) -> Checked {
-        if !self.accept_status(pdu.numbering.stat_sn)? {
+    fn on_text(&mut self, link: LinkId, pdu: &TextResponse, data: &[u8]) -> Checked {
+        if !self.accept_status(link, pdu.numbering.stat_sn)? {
             return Ok(());
         }
         let now = self.now;
-        let slot = self.find(pdu.itt)?;
+        let slot = self.find(link, pdu.itt)?;
         let wrong = PeerMisbehaved::WrongTask { itt: pdu.itt, opcode: Opcode::TextResponse };
         let Some(task) = self.tasks.get_mut(slot) else { return Err(wrong) };
         let Kind::Text(text) = &mut task.kind else { return Err(wrong) };
@@ -379,37 +400,48 @@ impl Core {
         text.answer.extend_from_slice(data);
         task.progress = now;
         if !pdu.fin {
-            self.issue_text(slot, pdu.itt, pdu.lun, pdu.ttt);
+            self.issue_text(link, slot, pdu.itt, pdu.lun, pdu.ttt);
             return Ok(());
         }
         let answer = std::mem::take(&mut text.answer);
-        self.text = None;
+        self.links[link].text = None;
         self.end(slot, Ok(Finished::Text(answer)));
         Ok(())
     }
 
-    fn on_logout(&mut self, pdu: &LogoutResponse) -> Checked {
-        if !self.accept_status(pdu.numbering.stat_sn)? {
+    fn on_logout(&mut self, link: LinkId, pdu: &LogoutResponse) -> Checked {
+        if !self.accept_status(link, pdu.numbering.stat_sn)? {
             return Ok(());
         }
-        let slot = self.find(pdu.itt)?;
+        let slot = self.find(link, pdu.itt)?;
         if !self.tasks.get_mut(slot).is_some_and(|task| matches!(task.kind, Kind::Logout)) {
             return Err(PeerMisbehaved::WrongTask { itt: pdu.itt, opcode: Opcode::LogoutResponse });
         }
-        if pdu.result == LogoutResult::Closed {
-            self.end(slot, Ok(Finished::LoggedOut));
-            let wish = self.at_their_wish;
-            self.fail(if wish { &ConnectionError::LogoutRequested } else { &ConnectionError::LoggedOut });
+        let whole = matches!(self.state, State::LoggingOut);
+        if pdu.result != LogoutResult::Closed {
+            let error = ConnectionError::LogoutFailed(pdu.result);
+            if whole {
+                self.fail(&error);
+            } else {
+                self.lost(link, &error);
+            }
+            return Ok(());
+        }
+        self.end(slot, Ok(Finished::LoggedOut));
+        if !whole {
+            self.lost(link, &ConnectionError::LogoutRequested);
+        } else if self.at_their_wish {
+            self.fail(&ConnectionError::LogoutRequested);
         } else {
-            self.fail(&ConnectionError::LogoutFailed(pdu.result));
+            self.fail(&ConnectionError::LoggedOut);
         }
         Ok(())
     }
 
     // Asynchronous Message, Reject
 
-    fn on_async(&mut self, pdu: &AsyncMessage, data: &[u8]) -> Checked {
-        if !self.accept_status(pdu.numbering.stat_sn)? {
+    fn on_async(&mut self, link: LinkId, pdu: &AsyncMessage, data: &[u8]) -> Checked {
+        if !self.accept_status(link, pdu.numbering.stat_sn)? {
             return Ok(());
         }
         match pdu.event {
@@ -418,26 +450,29 @@ impl Core {
                 self.report(Event::Sense { lun: pdu.lun, sense: Bytes::copy_from_slice(sense) });
                 return Ok(());
             }
-            AsyncEvent::LogoutRequest { deadline } => self.drain(deadline),
-            AsyncEvent::ConnectionDrop { cid, time2wait, time2retain } if cid == self.cid => {
-                self.fail(&ConnectionError::DroppedByTarget { time2wait, time2retain });
+            AsyncEvent::LogoutRequest { deadline } => self.drain(link, deadline),
+            AsyncEvent::ConnectionDrop { cid, time2wait, time2retain } => {
+                let dropped = self.links.iter().find(|(_, link)| link.cid == cid && !link.is_closed());
+                if let Some((dropped, _)) = dropped {
+                    self.lost(dropped, &ConnectionError::DroppedByTarget { time2wait, time2retain });
+                }
             }
             AsyncEvent::SessionDrop { time2wait, time2retain } => {
                 self.fail(&ConnectionError::DroppedByTarget { time2wait, time2retain });
             }
-            AsyncEvent::Negotiate { .. } => self.negotiate_nothing(),
+            AsyncEvent::Negotiate { .. } => self.negotiate_nothing(link),
             _ => {}
         }
         self.report(Event::Message(pdu.event));
         Ok(())
     }
 
-    fn on_reject(&mut self, pdu: &Reject, data: &[u8]) -> Checked {
-        if !self.accept_status(pdu.numbering.stat_sn)? {
+    fn on_reject(&mut self, link: LinkId, pdu: &Reject, data: &[u8]) -> Checked {
+        if !self.accept_status(link, pdu.numbering.stat_sn)? {
             return Ok(());
         }
         let rejected = Header::read(data).ok_or(PeerMisbehaved::ShortReject)?;
-        match self.sent_as(&rejected) {
+        match self.sent_as(link, &rejected) {
             Some(slot) => self.rejected(slot, pdu.reason),
             // The task of any other PDU still gets its response.
             None => self.report(Event::Reject(pdu.reason)),
@@ -446,7 +481,7 @@ impl Core {
     }
 
     /// The task that was started by this header, tag, number and kind.
-    fn sent_as(&mut self, header: &Header) -> Option<Slot> {
+    fn sent_as(&mut self, link: LinkId, header: &Header) -> Option<Slot> {
         let slot = self.tasks.find(header.itt())?;
         let task = self.tasks.get_mut(slot)?;
         let opcode = match task.kind {
@@ -458,14 +493,14 @@ impl Core {
         };
         // CmdSN stands where PDUs of the target have StatSN.
         let cmd_sn = header.numbering().stat_sn;
-        (header.opcode() == Ok(opcode) && task.cmd_sn == Some(cmd_sn)).then_some(slot)
+        (header.opcode() == Ok(opcode) && task.link == link && task.cmd_sn == Some(cmd_sn)).then_some(slot)
     }
 
-    fn on_task_response(&mut self, pdu: &TaskResponse) -> Checked {
-        if !self.accept_status(pdu.numbering.stat_sn)? {
+    fn on_task_response(&mut self, link: LinkId, pdu: &TaskResponse) -> Checked {
+        if !self.accept_status(link, pdu.numbering.stat_sn)? {
             return Ok(());
         }
-        let slot = self.find(pdu.itt)?;
+        let slot = self.find(link, pdu.itt)?;
         let wrong = PeerMisbehaved::WrongTask { itt: pdu.itt, opcode: Opcode::TaskResponse };
         let Some(task) = self.tasks.get_mut(slot) else { return Err(wrong) };
         let Kind::Management { aborts, function } = task.kind else { return Err(wrong) };
@@ -479,8 +514,8 @@ impl Core {
     }
 
     /// Queues an empty text exchange, which is what the target gets when it asks for a negotiation.
-    fn negotiate_nothing(&mut self) {
-        if self.text.is_none() && matches!(self.state, State::Open) {
+    fn negotiate_nothing(&mut self, link: LinkId) {
+        if self.links[link].text.is_none() && matches!(self.state, State::Open) {
             let _ = self.accept(super::Request::Text(Vec::new()), None);
         }
     }

@@ -10,6 +10,7 @@ use iscsi_proto::tags::{Itt, Ttt};
 use super::super::params::Negotiated;
 use super::super::task::{Burst, Direction, Kind, Scsi, Slot};
 use super::Core;
+use super::link::{Link, LinkId, LinkState};
 
 /// Bytes in the queue beyond which no more Data-Out is added: the commands behind it take their turn first.
 const HIGH_WATER: usize = 256 * 1024;
@@ -27,11 +28,11 @@ pub(super) struct Unasked {
 
 impl Unasked {
     /// What the negotiated values allow for a write of `length` bytes.
-    pub(super) fn new(negotiated: &Negotiated, length: usize) -> Self {
+    pub(super) fn new(negotiated: &Negotiated, max_send: u32, length: usize) -> Self {
         let first = length.min(negotiated.first_burst_length as usize);
         let mut immediate = 0;
         if negotiated.immediate_data {
-            immediate = segment(first, negotiated.max_send_data_segment_length);
+            immediate = segment(first, max_send);
         }
         let total = if negotiated.initial_r2t { immediate } else { first };
         Self { immediate, total }
@@ -48,40 +49,43 @@ impl Core {
     /// Gives numbers to waiting commands, as many as the window takes, and queues them; and the next text if none is under
     /// way. Text is sent as immediate: some targets never move the window of a discovery session.
     pub(super) fn pump(&mut self) {
-        while self.window.is_open() {
+        while self.window.is_open() && !self.waiting.is_empty() {
+            let Some(link) = self.links.choose() else { break };
             let Some(slot) = self.waiting.pop_front() else { break };
-            self.issue(slot);
+            self.issue(slot, link);
         }
-        if self.text.is_none()
+        if !self.texts.is_empty()
+            && let Some(link) = self.links.choose_for_text()
             && let Some(slot) = self.texts.pop_front()
         {
-            self.issue(slot);
+            self.issue(slot, link);
         }
     }
 
-    /// Queues the request of a task.
-    pub(super) fn issue(&mut self, slot: Slot) {
+    /// Queues the request of a task on a connection, to which all of the task belongs from now on.
+    pub(super) fn issue(&mut self, slot: Slot, link: LinkId) {
         let itt = self.tasks.itt(slot);
         let now = self.now;
         let Some(task) = self.tasks.get_mut(slot) else { return };
         task.progress = now;
+        task.link = link;
         match task.kind {
-            Kind::Scsi(_) => self.issue_scsi(slot, itt),
-            Kind::Text(_) => self.issue_text(slot, itt, Lun::ZERO, Ttt::RESERVED),
-            Kind::Management { aborts, function } => self.issue_management(slot, itt, aborts, function),
-            Kind::Ping => self.issue_ping(slot, itt),
-            Kind::Logout => self.issue_logout(slot, itt),
+            Kind::Scsi(_) => self.issue_scsi(link, slot, itt),
+            Kind::Text(_) => self.issue_text(link, slot, itt, Lun::ZERO, Ttt::RESERVED),
+            Kind::Management { aborts, function } => self.issue_management(link, slot, itt, aborts, function),
+            Kind::Ping => self.issue_ping(link, slot, itt),
+            Kind::Logout => self.issue_logout(link, slot, itt),
         }
     }
 
-    fn issue_scsi(&mut self, slot: Slot, itt: Itt) {
+    fn issue_scsi(&mut self, link: LinkId, slot: Slot, itt: Itt) {
         let cmd_sn = self.window.take();
-        let exp_stat_sn = self.exp_stat_sn;
+        let Link { exp_stat_sn, max_send, ref mut queue, .. } = self.links[link];
         let Some(task) = self.tasks.get_mut(slot) else { return };
         task.cmd_sn = Some(cmd_sn);
         let lun = task.lun;
         let Kind::Scsi(scsi) = &mut task.kind else { return };
-        let unasked = Unasked::new(&self.negotiated, scsi.payload.len());
+        let unasked = Unasked::new(&self.negotiated, max_send, scsi.payload.len());
         scsi.requested = unasked.total;
         let header = ScsiCommand {
             immediate: false,
@@ -98,14 +102,14 @@ impl Core {
             cdb: scsi.cdb,
         };
         let ahs = extended(scsi);
-        self.queue.push_data(header.encode(), &ahs, &scsi.payload, 0, unasked.immediate);
+        queue.push_data(header.encode(), &ahs, &scsi.payload, 0, unasked.immediate);
         self.stats.count(Opcode::ScsiCommand);
         self.stats.data_sent += unasked.immediate as u64;
-        self.send_unasked(slot, itt, unasked);
+        self.send_unasked(link, slot, itt, unasked);
     }
 
     /// Queues the rest of the first burst right behind its command, as the order of commands demands.
-    fn send_unasked(&mut self, slot: Slot, itt: Itt, unasked: Unasked) {
+    fn send_unasked(&mut self, link: LinkId, slot: Slot, itt: Itt, unasked: Unasked) {
         let mut burst = Burst {
             ttt: Ttt::RESERVED,
             offset: unasked.immediate,
@@ -113,36 +117,37 @@ impl Core {
             data_sn: Serial(0),
         };
         while burst.left != 0 {
-            self.send_data(slot, itt, Lun::ZERO, &mut burst);
+            self.send_data(link, slot, itt, Lun::ZERO, &mut burst);
         }
     }
 
     /// Queues Data-Out that R2Ts ask for, one PDU per task in turn.
-    pub(super) fn fill(&mut self) {
-        while self.queue.len() < HIGH_WATER {
-            let Some(slot) = self.writers.pop_front() else { return };
+    pub(super) fn fill(&mut self, link: LinkId) {
+        while self.links[link].queue.len() < HIGH_WATER {
+            let Some(slot) = self.links[link].writers.pop_front() else { return };
             let itt = self.tasks.itt(slot);
             let Some(task) = self.tasks.get_mut(slot) else { continue };
             let lun = task.lun;
             let Some(mut burst) = task.scsi().and_then(|scsi| scsi.bursts.pop_front()) else { continue };
-            self.send_data(slot, itt, lun, &mut burst);
+            self.send_data(link, slot, itt, lun, &mut burst);
             let Some(scsi) = self.tasks.get_mut(slot).and_then(|task| task.scsi()) else { continue };
             if burst.left != 0 {
                 scsi.bursts.push_front(burst);
             }
             if !scsi.bursts.is_empty() {
-                self.writers.push_back(slot);
+                self.links[link].writers.push_back(slot);
             }
         }
     }
 
     /// Queues the next Data-Out PDU of `burst` and moves it on.
-    fn send_data(&mut self, slot: Slot, itt: Itt, lun: Lun, burst: &mut Burst) {
-        let (now, exp_stat_sn) = (self.now, self.exp_stat_sn);
+    fn send_data(&mut self, link: LinkId, slot: Slot, itt: Itt, lun: Lun, burst: &mut Burst) {
+        let now = self.now;
+        let Link { exp_stat_sn, max_send, ref mut queue, .. } = self.links[link];
         let Some(task) = self.tasks.get_mut(slot) else { return };
         task.progress = now;
         let Some(scsi) = task.scsi() else { return };
-        let length = segment(burst.left, self.negotiated.max_send_data_segment_length.min(MAX_DATA_OUT as u32));
+        let length = segment(burst.left, max_send.min(MAX_DATA_OUT as u32));
         let header = DataOut {
             fin: length == burst.left,
             lun,
@@ -152,7 +157,7 @@ impl Core {
             data_sn: burst.data_sn,
             offset: burst.offset as u32,
         };
-        self.queue.push_data(header.encode(), &[], &scsi.payload, burst.offset, length);
+        queue.push_data(header.encode(), &[], &scsi.payload, burst.offset, length);
         burst.offset += length;
         burst.left -= length;
         burst.data_sn = burst.data_sn.next();
@@ -161,22 +166,22 @@ impl Core {
     }
 
     /// Queues the first or the next request of a text exchange.
-    pub(super) fn issue_text(&mut self, slot: Slot, itt: Itt, lun: Lun, ttt: Ttt) {
-        let (cmd_sn, exp_stat_sn) = (self.window.current(), self.exp_stat_sn);
-        let limit = self.negotiated.max_send_data_segment_length as usize;
+    pub(super) fn issue_text(&mut self, link: LinkId, slot: Slot, itt: Itt, lun: Lun, ttt: Ttt) {
+        let cmd_sn = self.window.current();
+        let Link { exp_stat_sn, max_send, ref mut queue, text: ref mut under_way, .. } = self.links[link];
         let Some(task) = self.tasks.get_mut(slot) else { return };
         task.cmd_sn = Some(cmd_sn);
         let Kind::Text(text) = &mut task.kind else { return };
-        let rest = text.request.split_off(text.request.len().min(limit));
+        let rest = text.request.split_off(text.request.len().min(max_send as usize));
         let part = std::mem::replace(&mut text.request, rest);
         let more = !text.request.is_empty();
         let header = TextRequest { immediate: true, fin: !more, more, lun, itt, ttt, cmd_sn, exp_stat_sn };
-        self.queue.push_copy(header.encode(), &part);
-        self.text = Some(slot);
+        queue.push_copy(header.encode(), &part);
+        *under_way = Some(slot);
         self.count(Opcode::TextRequest);
     }
 
-    fn issue_management(&mut self, slot: Slot, itt: Itt, aborts: Option<Slot>, function: TaskFunction) {
+    fn issue_management(&mut self, link: LinkId, slot: Slot, itt: Itt, aborts: Option<Slot>, function: TaskFunction) {
         let cmd_sn = self.window.current();
         let mut referenced = Itt::RESERVED;
         let mut ref_cmd_sn = Serial(0);
@@ -194,45 +199,48 @@ impl Core {
             itt,
             referenced,
             cmd_sn,
-            exp_stat_sn: self.exp_stat_sn,
+            exp_stat_sn: self.links[link].exp_stat_sn,
             ref_cmd_sn,
             exp_data_sn: Serial(0),
         };
-        self.queue.push(&header.encode());
+        self.links[link].queue.push(&header.encode());
         self.count(Opcode::TaskRequest);
     }
 
-    fn issue_ping(&mut self, slot: Slot, itt: Itt) {
+    fn issue_ping(&mut self, link: LinkId, slot: Slot, itt: Itt) {
         let cmd_sn = self.window.current();
         if let Some(task) = self.tasks.get_mut(slot) {
             task.cmd_sn = Some(cmd_sn);
         }
-        self.send_nop(Lun::ZERO, itt, Ttt::RESERVED, true, cmd_sn);
+        self.send_nop(link, Lun::ZERO, itt, Ttt::RESERVED, true, cmd_sn);
     }
 
     /// Queues a NOP-Out without data.
-    pub(super) fn send_nop(&mut self, lun: Lun, itt: Itt, ttt: Ttt, immediate: bool, cmd_sn: Serial) {
-        let header = NopOut { immediate, lun, itt, ttt, cmd_sn, exp_stat_sn: self.exp_stat_sn };
-        self.queue.push(&header.encode());
+    pub(super) fn send_nop(&mut self, link: LinkId, lun: Lun, itt: Itt, ttt: Ttt, immediate: bool, cmd_sn: Serial) {
+        let header = NopOut { immediate, lun, itt, ttt, cmd_sn, exp_stat_sn: self.links[link].exp_stat_sn };
+        self.links[link].queue.push(&header.encode());
         self.count(Opcode::NopOut);
     }
 
-    fn issue_logout(&mut self, slot: Slot, itt: Itt) {
+    fn issue_logout(&mut self, link: LinkId, slot: Slot, itt: Itt) {
         let cmd_sn = self.window.current();
         if let Some(task) = self.tasks.get_mut(slot) {
             task.cmd_sn = Some(cmd_sn);
         }
+        // The last connection takes the session with it.
+        let whole = !matches!(self.links[link].state, LinkState::Draining(_)) || self.is_last(link);
+        let reason = if whole { LogoutReason::CloseSession } else { LogoutReason::CloseConnection };
         let header = LogoutRequest {
             immediate: true,
-            reason: LogoutReason::CloseSession,
+            reason,
             itt,
-            cid: self.cid,
+            cid: self.links[link].cid,
             cmd_sn,
-            exp_stat_sn: self.exp_stat_sn,
+            exp_stat_sn: self.links[link].exp_stat_sn,
         };
-        self.queue.push(&header.encode());
+        self.links[link].queue.push(&header.encode());
         self.count(Opcode::LogoutRequest);
-        self.close_the_door();
+        self.close_the_door(link, whole);
     }
 }
 
@@ -250,14 +258,8 @@ mod tests {
     use super::*;
 
     fn unasked(initial_r2t: bool, immediate_data: bool, first: u32, segment: u32, length: usize) -> (usize, usize) {
-        let negotiated = Negotiated {
-            initial_r2t,
-            immediate_data,
-            first_burst_length: first,
-            max_send_data_segment_length: segment,
-            ..Negotiated::default()
-        };
-        let Unasked { immediate, total } = Unasked::new(&negotiated, length);
+        let negotiated = Negotiated { initial_r2t, immediate_data, first_burst_length: first, ..Negotiated::default() };
+        let Unasked { immediate, total } = Unasked::new(&negotiated, segment, length);
         (immediate, total)
     }
 

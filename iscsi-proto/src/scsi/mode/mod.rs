@@ -226,28 +226,38 @@ impl ModeData {
 
     /// The data that MODE SENSE(6), or (10) if `ten`, returns.
     ///
-    /// A length that does not fit its field is the greatest that does.
-    pub fn encode(&self, ten: bool) -> Vec<u8> {
-        let mut out = self.encode_select(ten);
+    /// A page, or all of it together, that is longer than the length before it can tell is [`DataError::TooLong`]. Of a
+    /// block descriptor that the 6-byte form cannot hold the greatest number of blocks is told, as the standard has it.
+    pub fn encode(&self, ten: bool) -> Result<Vec<u8>, DataError> {
+        let mut out = self.build(ten)?;
         let flags = bit(self.write_protected, WP) | bit(self.dpofua, DPOFUA);
         let len = out.len();
+        let too_long = |limit| DataError::TooLong { what: WHAT, len, limit };
         match out.as_mut_slice() {
             [high, low, _, device, ..] if ten => {
-                let len = u16::try_from(len.saturating_sub(2)).unwrap_or(u16::MAX);
+                let len = u16::try_from(len.saturating_sub(2)).map_err(|_| too_long(0x1_0001))?;
                 [*high, *low] = len.to_be_bytes();
                 *device = flags;
             }
             [first, _, device, ..] => {
-                *first = u8::try_from(len.saturating_sub(1)).unwrap_or(u8::MAX);
+                *first = u8::try_from(len.saturating_sub(1)).map_err(|_| too_long(0x100))?;
                 *device = flags;
             }
             _ => {}
         }
-        out
+        Ok(out)
     }
 
     /// The parameter list of MODE SELECT(6), or (10) if `ten`, in which the length and the flags are reserved.
-    pub fn encode_select(&self, ten: bool) -> Vec<u8> {
+    ///
+    /// A page longer than the length before it can tell, or a list longer than the CDB can, is [`DataError::TooLong`].
+    pub fn encode_select(&self, ten: bool) -> Result<Vec<u8>, DataError> {
+        let (out, limit) = (self.build(ten)?, if ten { u16::MAX.into() } else { u8::MAX.into() });
+        let len = out.len();
+        if len > limit { Err(DataError::TooLong { what: WHAT, len, limit }) } else { Ok(out) }
+    }
+
+    fn build(&self, ten: bool) -> Result<Vec<u8>, DataError> {
         let long = ten && self.descriptor.is_some_and(BlockDescriptor::is_long);
         let descriptor = self.descriptor.map(|descriptor| descriptor.encode(long)).unwrap_or_default();
         let len = descriptor.len() as u8;
@@ -258,9 +268,9 @@ impl ModeData {
         };
         out.extend_from_slice(&descriptor);
         for page in &self.pages {
-            page.encode_to(&mut out);
+            page.encode_to(&mut out)?;
         }
-        out
+        Ok(out)
     }
 }
 
@@ -356,10 +366,10 @@ mod tests {
         let six = [&[18, 0, 0x90, 8][..], &tail].concat();
         let ten = [&[0, 21, 0, 0x90, 0, 0, 0, 8][..], &tail].concat();
         for (bytes, form) in [(six, false), (ten, true)] {
-            assert_eq!(data().encode(form), bytes);
+            assert_eq!(data().encode(form).unwrap(), bytes);
             assert_eq!(ModeData::parse(&bytes, form), Ok(data()));
             let select = ModeData { write_protected: false, dpofua: false, ..data() };
-            let list = data().encode_select(form);
+            let list = data().encode_select(form).unwrap();
             assert_eq!(ModeData::parse_select(&list, form), Ok(select));
             assert_eq!((list.len(), list[0], list[1]), (bytes.len(), 0, 0));
         }
@@ -369,17 +379,17 @@ mod tests {
     fn long_block_descriptors_need_the_long_form() {
         let large = BlockDescriptor { blocks: 1 << 33, block_len: 4096 };
         let data = ModeData { descriptor: Some(large), ..ModeData::default() };
-        let bytes = data.encode(true);
+        let bytes = data.encode(true).unwrap();
         assert_eq!(bytes[..8], [0, 22, 0, 0, 1, 0, 0, 16]);
         assert_eq!(ModeData::parse(&bytes, true), Ok(data.clone()));
         let clipped = BlockDescriptor { blocks: u32::MAX.into(), block_len: 4096 };
-        assert_eq!(ModeData::parse(&data.encode(false), false).unwrap().descriptor, Some(clipped));
+        assert_eq!(ModeData::parse(&data.encode(false).unwrap(), false).unwrap().descriptor, Some(clipped));
     }
 
     ///
     #[test]
     fn r301_lengths_that_leave_the_data_are_seen() {
-        let bytes = data().encode(false);
+        let bytes = data().encode(false).unwrap();
         assert_eq!(ModeData::parse(&bytes[..3], false), Err(DataError::Truncated { what: WHAT }));
         assert_eq!(ModeData::parse(&bytes[..11], false), Err(DataError::Truncated { what: WHAT }));
         assert_eq!(ModeData::parse(&bytes[..18], false).unwrap().pages, []);
@@ -388,6 +398,26 @@ mod tests {
         assert_eq!(ModeData::parse(&short, false).unwrap().pages, []);
         assert_eq!(ModeData::parse_select(&bytes[..18], false), Err(DataError::Truncated { what: WHAT }));
         assert!(ModeData::parse_select(&bytes, false).is_ok());
+    }
+
+    #[test]
+    fn data_too_long_for_its_length_is_refused_and_not_cut() {
+        // One page in the long form of its header, by the code of the short one: it cannot be sent on as it came.
+        let odd = [&[0, 0, 0, 0, 0, 0, 0, 0, 0x41, 0, 1, 44][..], &[9; 300]].concat();
+        let data = ModeData::parse_select(&odd, true).unwrap();
+        let refused = Err(DataError::TooLong { what: "a mode page", len: 300, limit: 255 });
+        assert_eq!((data.encode(true), data.encode_select(true)), (refused.clone(), refused));
+        // Two pages that fit one by one: head and pages have 4 + 126 + 2 + n bytes.
+        let two = |last| {
+            let pages = [124, last].map(|len| ModePage { code: 1, subpage: 0, bytes: vec![9; len] });
+            ModeData { pages: pages.into(), ..ModeData::default() }
+        };
+        let too_long = |len, limit| Err(DataError::TooLong { what: WHAT, len, limit });
+        assert_eq!(two(123).encode_select(false).unwrap().len(), 255);
+        assert_eq!(two(124).encode_select(false), too_long(256, 255));
+        assert_eq!(two(124).encode(false).unwrap()[0], 255);
+        assert_eq!(two(125).encode(false), too_long(257, 256));
+        assert_eq!(two(125).encode(true).unwrap()[..2], [1, 3]);
     }
 
     fn page() -> impl Strategy<Value = ModePage> {
@@ -418,7 +448,7 @@ mod tests {
         ) {
             let descriptor = blocks.map(|blocks| BlockDescriptor { blocks, block_len });
             let data = ModeData { medium_type, write_protected, dpofua, descriptor, pages };
-            prop_assert_eq!(ModeData::parse(&data.encode(true), true), Ok(data));
+            prop_assert_eq!(ModeData::parse(&data.encode(true).unwrap(), true), Ok(data));
         }
 
         #[test]

@@ -9,7 +9,7 @@ use nom::bytes::complete::take;
 use nom::number::complete::{be_u8, be_u16};
 use nom::{IResult, Parser};
 
-use crate::scsi::wire::upto;
+use crate::scsi::DataError;
 
 const SPF: u8 = 0x40;
 
@@ -37,18 +37,19 @@ impl ModePage {
         Ok((input, Self { code: code & 0x3f, subpage, bytes: bytes.to_vec() }))
     }
 
-    pub(super) fn encode_to(&self, out: &mut Vec<u8>) {
-        let code = self.code & 0x3f;
+    pub(super) fn encode_to(&self, out: &mut Vec<u8>) -> Result<(), DataError> {
+        let (code, len) = (self.code & 0x3f, self.bytes.len());
+        let too_long = |limit| DataError::TooLong { what: "a mode page", len, limit };
         if self.subpage == 0 {
-            let bytes = upto(&self.bytes, u8::MAX.into());
-            out.extend_from_slice(&[code, bytes.len() as u8]);
-            out.extend_from_slice(bytes);
+            let len = u8::try_from(len).map_err(|_| too_long(u8::MAX.into()))?;
+            out.extend_from_slice(&[code, len]);
         } else {
-            let bytes = upto(&self.bytes, u16::MAX.into());
-            let [high, low] = (bytes.len() as u16).to_be_bytes();
+            let len = u16::try_from(len).map_err(|_| too_long(u16::MAX.into()))?;
+            let [high, low] = len.to_be_bytes();
             out.extend_from_slice(&[code | SPF, self.subpage, high, low]);
-            out.extend_from_slice(bytes);
         }
+        out.extend_from_slice(&self.bytes);
+        Ok(())
     }
 }
 
@@ -179,9 +180,16 @@ mod tests {
     }
 
     #[test]
-    fn a_page_too_long_for_its_length_is_cut() {
-        let mut out = Vec::new();
-        ModePage { code: 1, subpage: 0, bytes: vec![9; 300] }.encode_to(&mut out);
-        assert_eq!((out.len(), out[1]), (257, 255));
+    fn a_page_too_long_for_its_length_is_refused_and_not_cut() {
+        for (subpage, limit, head) in [(0, 255, &[1, 255][..]), (1, 65_535, &[0x41, 1, 255, 255])] {
+            let mut page = ModePage { code: 1, subpage, bytes: vec![9; limit] };
+            let mut out = Vec::new();
+            assert_eq!(page.encode_to(&mut out), Ok(()));
+            assert_eq!((&out[..head.len()], out.len()), (head, head.len() + limit));
+            page.bytes.push(9);
+            let mut out = Vec::new();
+            let refused = Err(DataError::TooLong { what: "a mode page", len: limit + 1, limit });
+            assert_eq!((page.encode_to(&mut out), out.len()), (refused, 0));
+        }
     }
 }

@@ -25,7 +25,9 @@ use report::Report;
 const TICK: Duration = Duration::from_millis(500);
 
 pub(super) fn run(args: &Perf) -> Result<(), Failure> {
-    let access = Arc::new(Access::to(&args.url, &args.common)?);
+    let mut access = Access::to(&args.url, &args.common)?;
+    access.config.busy_poll = args.poll.unwrap_or_default();
+    let access = Arc::new(access);
     let load = Arc::new(Load::new(args)?);
     let start = Cost::now();
     let workers: Vec<_> = (0..args.sessions)

@@ -1,5 +1,6 @@
 //! The outcome of a measurement.
 
+use hdrhistogram::Histogram;
 use serde_json::{Value, json};
 
 use super::cost::Cost;
@@ -89,31 +90,31 @@ impl Report<'_> {
                 self.microseconds_per_io()
             ),
         ];
-        lines.extend(self.histogram());
+        lines.extend(histogram(latencies));
         lines.push(String::new());
         lines.join("\n")
     }
+}
 
-    /// A bar for each doubling of the latency.
-    fn histogram(&self) -> Vec<String> {
-        let latencies = &self.tally.latencies;
-        let buckets: Vec<(u64, u64)> = (0..26)
-            .map(|power| 1 << power)
-            .map(|from: u64| (from, latencies.count_between(from, from * 2 - 1)))
-            .skip_while(|(_, count)| *count == 0)
-            .collect();
-        let used = buckets.iter().rposition(|(_, count)| *count != 0).map_or(0, |last| last + 1);
-        let most = buckets.iter().map(|(_, count)| *count).max().unwrap_or(1).max(1);
-        buckets
-            .iter()
-            .take(used)
-            .map(|(from, count)| {
-                let bar = "#".repeat((count * BAR).div_ceil(most) as usize);
-                let share = *count as f64 * 100.0 / self.done().max(1) as f64;
-                format!("  < {:>8} {share:>6.2} %  {bar}", time(from * 2))
-            })
-            .collect()
-    }
+/// A bar for each doubling of the latency.
+#[expect(clippy::cast_precision_loss, reason = "shares are rounded")]
+fn histogram(latencies: &Histogram<u64>) -> Vec<String> {
+    let buckets: Vec<(u64, u64)> = (0..26)
+        .map(|power| 1 << power)
+        .map(|from: u64| (from, latencies.count_between(from, from * 2 - 1)))
+        .skip_while(|(_, count)| *count == 0)
+        .collect();
+    let used = buckets.iter().rposition(|(_, count)| *count != 0).map_or(0, |last| last + 1);
+    let most = buckets.iter().map(|(_, count)| *count).max().unwrap_or(1).max(1);
+    buckets
+        .iter()
+        .take(used)
+        .map(|(from, count)| {
+            let bar = "#".repeat((count * BAR).div_ceil(most) as usize);
+            let share = *count as f64 * 100.0 / latencies.len().max(1) as f64;
+            format!("  < {:>8} {share:>6.2} %  {bar}", time(from * 2)).trim_end().to_owned()
+        })
+        .collect()
 }
 
 /// Microseconds, as people say them.
@@ -122,5 +123,25 @@ fn time(microseconds: u64) -> String {
         0..=9999 => format!("{microseconds} us"),
         10_000..=9_999_999 => format!("{} ms", microseconds / 1000),
         _ => format!("{} s", microseconds / 1_000_000),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bars_are_as_long_as_their_share_and_lines_end_without_blanks() {
+        let mut latencies = Histogram::new(3).unwrap();
+        latencies.record_n(5, 3).unwrap();
+        latencies.record_n(20, 1).unwrap();
+        let bar = |len| "#".repeat(len);
+        let lines = [
+            format!("  <     8 us  75.00 %  {}", bar(40)),
+            "  <    16 us   0.00 %".to_owned(),
+            format!("  <    32 us  25.00 %  {}", bar(14)),
+        ];
+        assert_eq!(histogram(&latencies), lines);
+        assert_eq!(histogram(&Histogram::new(3).unwrap()), [""; 0]);
     }
 }

@@ -10,8 +10,8 @@
 //! ifaces/IFACE                                                an interface record
 //! ```
 //!
-//! open-iscsi takes another lock (`/run/lock/iscsi/lock`), which this does not: a file is always whole for either tool,
-//! but two tools that change one record at the same moment do not see each other's change.
+//! Changes are made one after the other, under a lock. Where open-iscsi has its records that is its own lock too
+//! (`/run/lock/iscsi/lock.write`). Reading needs none: a file that was written here is always whole.
 
 mod discovery;
 mod iface;
@@ -32,12 +32,15 @@ use super::keys::Scope;
 use super::lock::Lock;
 use super::paths::Paths;
 use super::record::Record;
+use super::rival;
 
 /// A database. Cheap to open; every call looks at the files anew.
 #[derive(Clone, Debug)]
 pub struct Store {
     root: PathBuf,
     config: Config,
+    /// Where open-iscsi's lock is, if it has its records here.
+    rival: Option<PathBuf>,
 }
 
 impl Store {
@@ -49,7 +52,15 @@ impl Store {
     /// The database below `root`, with these defaults for new records.
     pub fn at(root: &Path, config: Config) -> Result<Self, DbError> {
         let root = std::path::absolute(root).map_err(DbError::io("find", root))?;
-        Ok(Self { root, config })
+        Ok(Self { rival: rival::place(&root), root, config })
+    }
+
+    /// The same database, with open-iscsi's lock in `dir`. By default it is in `/run/lock/iscsi` for the databases in
+    /// `/var/lib/iscsi` and `/etc/iscsi`, and others do without.
+    #[must_use]
+    pub fn shared(mut self, dir: &Path) -> Self {
+        self.rival = Some(dir.to_owned());
+        self
     }
 
     /// What `iscsid.conf` says.
@@ -64,7 +75,7 @@ impl Store {
 
     /// Runs `work` under the lock, then makes the changes that it listed. `work` sees the files as they were before.
     fn change<T>(&self, work: impl FnOnce(&mut Batch<'_>) -> Result<T, DbError>) -> Result<T, DbError> {
-        let _lock = Lock::acquire(&self.root)?;
+        let _lock = Lock::acquire(&self.root, self.rival.as_deref())?;
         let mut batch = Batch::new(&self.root);
         let result = work(&mut batch)?;
         batch.commit()?;

@@ -110,6 +110,13 @@ fn r054_a_minimum_is_answered_by_no_more_than_the_offer() {
     }
     let error = negotiation(operational(offers).ends(&[("ErrorRecoveryLevel", "1")]));
     assert_eq!(error.rule, Rule::Result(ResultFunction::Minimum));
+    let recovering = offering(|offer| offer.error_recovery_level = 1);
+    for (answer, level) in [("0", 0), ("1", 1)] {
+        let found = negotiated(recovering.clone(), &[("ErrorRecoveryLevel", answer)]);
+        assert_eq!(found.error_recovery_level, level);
+    }
+    let error = negotiation(operational(recovering).ends(&[("ErrorRecoveryLevel", "2")]));
+    assert_eq!(error.rule, Rule::Result(ResultFunction::Minimum));
 }
 
 #[test]
@@ -273,6 +280,17 @@ fn r062_error_recovery_is_offered_at_level_0_with_any_number_of_r2ts() {
     assert_eq!(talk.value("ErrorRecoveryLevel").as_deref(), Some("0"));
     assert_eq!(talk.value("MaxOutstandingR2T").as_deref(), Some("16"));
     assert_eq!(talk.ends(&[]).done().start.negotiated.error_recovery_level, 0);
+}
+
+#[test]
+fn r062_with_error_recovery_one_r2t_is_offered() {
+    for level in [1, 2] {
+        let talk = operational(offering(|offer| offer.error_recovery_level = level));
+        assert_eq!(talk.value("ErrorRecoveryLevel"), Some(level.to_string()));
+        assert_eq!(talk.value("MaxOutstandingR2T").as_deref(), Some("1"));
+        let found = talk.ends(&[]).done().start.negotiated;
+        assert_eq!((found.error_recovery_level, found.max_outstanding_r2t), (level, 1));
+    }
 }
 
 #[test]
@@ -459,6 +477,7 @@ fn r074_each_direction_has_its_own_segment_length() {
 fn r075_r077_r078_discovery_offers_only_what_has_a_meaning_there() {
     let mut config = discovery();
     config.offer.protocol_level = Some(2);
+    config.offer.error_recovery_level = 2;
     let talk = operational(config);
     assert_eq!(
         talk.line(),
@@ -518,6 +537,7 @@ fn values_that_cannot_be_offered_are_refused_before_anything_is_sent() {
         (|offer| offer.default_time2wait = 3601, "DefaultTime2Wait=3601 0 to 3600"),
         (|offer| offer.default_time2retain = 3601, "DefaultTime2Retain=3601 0 to 3600"),
         (|offer| offer.max_outstanding_r2t = 0, "MaxOutstandingR2T=0 1 to 65535"),
+        (|offer| offer.error_recovery_level = 3, "ErrorRecoveryLevel=3 0 to 2"),
         (|offer| offer.protocol_level = Some(3), "iSCSIProtocolLevel=3 0 to 2"),
     ] {
         assert_eq!(refused(change), expected);

@@ -503,9 +503,9 @@ fn r220_pings_are_answered_while_the_queue_is_never_empty() {
         world.say(ping, &[]);
         // All but the last byte of what is queued: the queue never runs dry.
         let mut slices = [IoSlice::new(&[]); 8];
-        let filled = world.core.outgoing(&mut slices);
+        let filled = world.core.outgoing(LinkId::FIRST, &mut slices);
         let queued: usize = slices[..filled].iter().map(|slice| slice.len()).sum();
-        world.core.sent(queued - 1, world.now);
+        world.core.sent(LinkId::FIRST, queued - 1, world.now);
         written += queued - 1;
     }
     assert_eq!(written, 200 * 48 - 1);
@@ -517,11 +517,11 @@ fn r020_data_that_comes_slowly_is_progress() {
     world.read(1, 256 * 1024);
     let itt = world.command().itt;
     let wire = world.wire(&world.data_in(itt, 0, 0).into(), &pattern(256 * 1024));
-    world.core.receive(&wire[..48], world.now);
+    world.core.receive(LinkId::FIRST, &wire[..48], world.now);
     for _ in 0..20 {
         world.pass(SECOND);
-        world.core.landing(1).unwrap();
-        world.core.landed(10_000, world.now);
+        world.core.landing(LinkId::FIRST, 1).unwrap();
+        world.core.landed(LinkId::FIRST, 10_000, world.now);
     }
     assert!(world.sent().is_empty());
     world.pass(SECOND * 15);
@@ -538,8 +538,8 @@ fn r250_what_leaves_the_queue_slowly_is_progress() {
     world.say(r2t, &[]);
     for second in 0..30 {
         let mut slices = [IoSlice::new(&[]); 8];
-        assert!(world.core.outgoing(&mut slices) != 0);
-        world.core.sent(8000, world.now);
+        assert!(world.core.outgoing(LinkId::FIRST, &mut slices) != 0);
+        world.core.sent(LinkId::FIRST, 8000, world.now);
         world.pass(SECOND);
         assert!(world.core.closed().is_none(), "after {second} s: {:?}", world.core.closed());
     }
@@ -603,9 +603,9 @@ fn r227_the_logout_asked_for_follows_the_last_data() {
     let pdu = DataIn { status: Some((Status::GOOD, Residual::None)), ..world.data_in(itt, 0, 0) };
     world.stat_sn = world.stat_sn.next();
     let wire = world.wire(&pdu.into(), &pattern(32 * 1024));
-    assert_eq!(world.core.receive(&wire[..48], world.now), 48);
-    let left = world.core.landing(1).unwrap().len();
-    world.core.landed(left, world.now);
+    assert_eq!(world.core.receive(LinkId::FIRST, &wire[..48], world.now), 48);
+    let left = world.core.landing(LinkId::FIRST, 1).unwrap().len();
+    world.core.landed(LinkId::FIRST, left, world.now);
     assert_eq!(world.done().len(), 1);
     let [(Pdu::LogoutRequest(logout), _)] = &world.sent()[..] else { panic!() };
     let itt = logout.itt;

@@ -68,12 +68,12 @@ impl World {
         let mut pdus = Vec::new();
         loop {
             let mut slices = [IoSlice::new(&[]); 8];
-            let filled = self.core.outgoing(&mut slices);
+            let filled = self.core.outgoing(LinkId::FIRST, &mut slices);
             let bytes: Vec<u8> = slices[..filled].iter().flat_map(|slice| slice.to_vec()).collect();
             if bytes.is_empty() {
                 return pdus;
             }
-            self.core.sent(bytes.len(), self.now);
+            self.core.sent(LinkId::FIRST, bytes.len(), self.now);
             self.framer.feed(&bytes);
             while let Some(frame) = self.framer.next_frame().unwrap() {
                 pdus.push((Pdu::parse(&frame.header).unwrap(), frame.data));
@@ -109,7 +109,7 @@ impl World {
     /// The target sends a PDU.
     fn say(&mut self, pdu: impl Into<Pdu>, data: &[u8]) {
         let wire = self.wire(&pdu.into(), data);
-        let used = self.core.receive(&wire, self.now);
+        let used = self.core.receive(LinkId::FIRST, &wire, self.now);
         if self.core.closed().is_none() {
             assert_eq!(used, wire.len());
         }
@@ -193,8 +193,8 @@ impl World {
     /// Nothing is left of any task.
     fn assert_clean(&mut self) {
         assert_eq!(self.core.tasks.len(), 0);
-        assert!(self.core.waiting.is_empty() && self.core.writers.is_empty());
-        assert!(self.core.landing.is_none() && self.core.closed().is_none());
+        assert!(self.core.waiting.is_empty() && self.core.closed().is_none());
+        assert!(self.core.links.iter().all(|(_, link)| link.writers.is_empty() && link.landing.is_none()));
         assert!(self.done().is_empty());
         assert!(self.sent().is_empty());
     }

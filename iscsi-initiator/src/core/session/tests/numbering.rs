@@ -140,7 +140,7 @@ fn r005_a_request_from_the_target_ends_the_connection() {
     for opcode in Opcode::ALL.into_iter().filter(|opcode| opcode.is_request()) {
         let mut world = World::new();
         let header = iscsi_proto::pdu::Header::new(opcode);
-        world.core.receive(header.as_bytes(), world.now);
+        world.core.receive(LinkId::FIRST, header.as_bytes(), world.now);
         assert_eq!(world.misbehaved(), PeerMisbehaved::UnexpectedPdu { opcode });
     }
 }
@@ -158,7 +158,7 @@ fn r020_pdus_may_come_byte_by_byte() {
         let mut held = Vec::new();
         for byte in wire {
             held.push(byte);
-            let used = world.core.receive(&held, world.now);
+            let used = world.core.receive(LinkId::FIRST, &held, world.now);
             held.drain(..used);
         }
         assert_eq!(world.ended(1).data, pattern(1001));
@@ -171,7 +171,7 @@ fn r020_pdus_may_come_byte_by_byte() {
 fn r007_a_segment_longer_than_declared_ends_the_connection_before_it_comes() {
     let mut world = World::new();
     let header = iscsi_proto::pdu::Header::new(Opcode::DataIn).with_data_len(8193);
-    world.core.receive(header.as_bytes(), world.now);
+    world.core.receive(LinkId::FIRST, header.as_bytes(), world.now);
     assert!(matches!(world.misbehaved(), PeerMisbehaved::Frame(_)));
 }
 
@@ -183,7 +183,7 @@ fn r029_a_damaged_header_ends_the_connection_as_damage() {
     let response = world.response(itt, Status::GOOD);
     let mut wire = world.wire(&response.into(), &[]);
     wire[19] ^= 1;
-    world.core.receive(&wire, world.now);
+    world.core.receive(LinkId::FIRST, &wire, world.now);
     assert!(matches!(world.core.closed(), Some(ConnectionError::Damaged(_))));
     assert!(matches!(world.completion(1), Err(CommandError::Closed { sent: true, .. })));
 }

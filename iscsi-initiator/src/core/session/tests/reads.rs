@@ -36,16 +36,16 @@ fn data_read_straight_into_its_place_is_the_same() {
         let pdu = DataIn { status: Some((Status::GOOD, Residual::None)), ..world.data_in(itt, 0, 0) };
         world.stat_sn = world.stat_sn.next();
         let wire = world.wire(&pdu.into(), &data);
-        let mut at = world.core.receive(&wire[..1000], world.now);
+        let mut at = world.core.receive(LinkId::FIRST, &wire[..1000], world.now);
         assert_eq!(at, 1000);
-        assert!(world.core.landing(1 << 20).is_none());
-        while let Some(landing) = world.core.landing(16) {
+        assert!(world.core.landing(LinkId::FIRST, 1 << 20).is_none());
+        while let Some(landing) = world.core.landing(LinkId::FIRST, 16) {
             let count = landing.len().min(7777);
             landing[..count].copy_from_slice(&wire[at..at + count]);
-            world.core.landed(count, world.now);
+            world.core.landed(LinkId::FIRST, count, world.now);
             at += count;
         }
-        at += world.core.receive(&wire[at..], world.now);
+        at += world.core.receive(LinkId::FIRST, &wire[at..], world.now);
         assert_eq!(at, wire.len());
         assert_eq!(world.ended(1).data, data);
         assert_eq!(world.core.stats().bytes_received, wire.len() as u64);
@@ -228,7 +228,7 @@ fn r030_damaged_data_never_reaches_the_caller() {
     let pdu = DataIn { status: Some((Status::GOOD, Residual::None)), ..world.data_in(itt, 0, 0) };
     let mut wire = world.wire(&pdu.into(), &pattern(512));
     wire[48 + 100] ^= 0x10;
-    world.core.receive(&wire, world.now);
+    world.core.receive(LinkId::FIRST, &wire, world.now);
     assert!(matches!(world.core.closed(), Some(ConnectionError::Damaged(_))));
     assert!(matches!(world.completion(1), Err(CommandError::Closed { sent: true, .. })));
 }

@@ -256,7 +256,7 @@ fn r011_r012_a_long_cdb_travels_in_an_additional_header_segment() {
         Command { extended_cdb: Bytes::from_static(&[7; 16]), ..Command::read(Cdb::read(0, 1), BytesMut::zeroed(512)) };
     world.submit(1, command);
     let mut slices = [IoSlice::new(&[]); 8];
-    let filled = world.core.outgoing(&mut slices);
+    let filled = world.core.outgoing(LinkId::FIRST, &mut slices);
     let bytes: Vec<u8> = slices[..filled].iter().flat_map(|slice| slice.to_vec()).collect();
     assert_eq!(bytes.len(), 48 + 20);
     assert_eq!(bytes[4], 5);
