@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 
+use iscsi_initiator::core::chap::AuthError;
 use iscsi_initiator::core::isns::IsnsError;
 use iscsi_initiator::core::login::LoginError;
 use iscsi_initiator::core::{CommandError, ConnectionError};
@@ -101,7 +102,8 @@ pub fn connect_exit(error: &ConnectError) -> Exit {
 fn login_exit(error: &LoginError) -> Exit {
     match error {
         LoginError::InvalidOffer { .. } | LoginError::Credentials(_) => Exit::Invalid,
-        LoginError::Auth(_)
+        // A target that has not proved itself is of no use, whatever is tried again: iscsiadm has the same code for it.
+        LoginError::Auth(AuthError::MethodRejected { .. })
         | LoginError::Refused {
             status: LoginStatus::AUTHENTICATION_FAILURE | LoginStatus::AUTHORIZATION_FAILURE,
             ..

@@ -125,7 +125,7 @@ fn compares_nothing(vendor: &str) -> bool {
 fn difference(medium: &[u8], payload: &Payload) -> Option<u64> {
     let mut at = 0;
     for slice in payload.slices(0, payload.len()) {
-        let there = medium.get(at..at + slice.len()).unwrap_or_default();
+        let there = medium.get(at..).unwrap_or_default();
         let place = slice.iter().zip(there).position(|(one, other)| one != other);
         if let Some(place) = place.or((there.len() < slice.len()).then_some(there.len())) {
             return Some((at + place) as u64);
