@@ -21,6 +21,7 @@ use rand::{RngExt, SeedableRng};
 
 use super::disk::{BLOCK, Disk, Generation, Moment};
 use super::link::Manner;
+use super::plan::pick;
 use super::road::{Heard, Purpose, Road};
 use super::world::{Checked, INITIATOR, TARGET};
 use super::{Failure, canary};
@@ -126,7 +127,7 @@ impl World {
         (offer.error_recovery_level, offer.max_connections) = (level, 3);
         (offer.default_time2wait, offer.default_time2retain) = (0, 30);
         offer.max_recv_data_segment_length = 1024;
-        let gap = [100, 20_000, 1_000_000][rng.random_range(0..3)];
+        let gap = pick(&mut rng, &[100, 20_000, 1_000_000]);
         let operations = times(&mut rng, 40, gap);
         let losses = times(&mut rng, 6, gap * 8);
         Ok(Self {
@@ -199,7 +200,7 @@ impl World {
         };
         let mut config = LoginConfig::new(name(INITIATOR)?, wanted, Isid::random([1, 2, 3], 0));
         (config.offer, config.cid, config.cmd_sn) = (self.offer.clone(), seat.cid, seat.cmd_sn);
-        let segment = [48, 300, usize::MAX][self.rng.random_range(0..3)];
+        let segment = pick(&mut self.rng, &[48, 300, usize::MAX]);
         let manner = Manner { segment, delay: 500, stall: 0, capacity: 1 << 16 };
         let road =
             Road::new(&self.node, purpose, config, self.portal.clone(), manner).map_err(|error| error.to_string())?;
@@ -233,9 +234,9 @@ impl World {
     }
 
     /// A login has ended well.
-    fn logged_in(&mut self, at: usize, start: &Start, tsih: u16, rest: &[u8]) -> Checked {
+    fn logged_in(&mut self, at: usize, start: &Start, tsih: u16, rest: &[u8]) {
         let now = self.now;
-        let Some(road) = self.roads.get_mut(at) else { return Ok(()) };
+        let Some(road) = self.roads.get_mut(at) else { return };
         let link = match (road.purpose, &mut self.core) {
             (Purpose::First, core) => {
                 let core = core.insert(Core::new(start.clone(), PATIENCE, now));
@@ -256,7 +257,6 @@ impl World {
         } else {
             road.hang_up(now);
         }
-        Ok(())
     }
 
     /// A login has failed, or the stream has ended.
@@ -304,7 +304,7 @@ impl World {
             } else if due(road.down.next()) {
                 match road.arrive_down(self.core.as_mut(), now, &mut self.rng) {
                     Heard::Nothing => {}
-                    Heard::LoggedIn(start, tsih, rest) => self.logged_in(at, &start, tsih, &rest)?,
+                    Heard::LoggedIn(start, tsih, rest) => self.logged_in(at, &start, tsih, &rest),
                     Heard::End => self.ended(at),
                 }
             }

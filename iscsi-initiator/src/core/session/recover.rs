@@ -1,9 +1,12 @@
 //! Several connections, and what is done about one that is lost (RFC 7143, sections 4.2.5.1, 6.3.4, 7.2, 7.5 and 7.14).
 //!
-//! A lost connection is logged out over another one. With error recovery level 2 it may also be taken up again by the owner,
-//! which logs out the lost one implicitly. Commands that the target had not taken by then are sent again under their
-//! numbers, so that no hole is left. Those that it had taken are continued with TASK REASSIGN at level 2; below, the logout
-//! ends them.
+//! A command goes to the open connection with the least to write, and stays there with its data and its abort.
+//!
+//! A lost connection is left alone for Time2Wait and then logged out over another one. With error recovery level 2 and none
+//! left the owner logs in anew under its CID, which logs it out implicitly. ExpCmdSN tells then which commands the target
+//! never took: they are sent again under their numbers, so that no hole keeps the window shut. Those that it had taken are
+//! continued with TASK REASSIGN at level 2, from the start of their data; below, they end with an error, and only now: until
+//! the logout the target may have been executing them. When the times are over, everything ends as at level 0.
 
 use std::time::Duration;
 
