@@ -165,7 +165,7 @@ impl World {
             };
             self.now = self.now.max(at);
             self.node.advance(self.now);
-            self.happen()?;
+            self.happen();
         }
         Err(format!("it does not end, {} pending", self.pending.len()))
     }
@@ -294,39 +294,52 @@ impl World {
         roads.chain(deadline).chain(steps.flatten().copied()).min()
     }
 
-    fn happen(&mut self) -> Checked {
+    fn happen(&mut self) {
         let now = self.now;
         let due = |at: Option<Time>| at.is_some_and(|at| at <= now);
         for at in 0..self.roads.len() {
-            let Some(road) = self.roads.get_mut(at) else { continue };
-            if due(road.up.next()) {
-                road.arrive_up(now);
-            } else if due(road.down.next()) {
-                match road.arrive_down(self.core.as_mut(), now, &mut self.rng) {
-                    Heard::Nothing => {}
-                    Heard::LoggedIn(start, tsih, rest) => self.logged_in(at, &start, tsih, &rest),
-                    Heard::End => self.ended(at),
-                }
-            }
+            self.arrive(at);
         }
-        if let Some(core) = self.core.as_mut().filter(|core| core.deadline().is_some_and(|at| at <= now)) {
+        if let Some(core) = self.core.as_mut().filter(|core| due(core.deadline())) {
             core.expire(now);
         }
-        if self.core.is_some() && due(self.operations.last().copied()) {
+        if self.core.is_none() {
+            return;
+        }
+        if due(self.operations.last().copied()) {
             self.operations.pop();
             self.operate();
         }
-        if self.core.is_some() && due(self.losses.last().copied()) {
+        if due(self.losses.last().copied()) {
             self.losses.pop();
-            let up: Vec<usize> = (0..self.roads.len())
-                .filter(|at| self.roads.get(*at).is_some_and(|road| road.link.is_some()))
-                .collect();
-            let chosen = up.get(self.rng.random_range(0..up.len().max(1))).copied();
-            if let Some(road) = chosen.and_then(|at| self.roads.get_mut(at)) {
-                road.lose(now, &mut self.rng);
+            self.lose();
+        }
+    }
+
+    /// What is due on a connection arrives.
+    fn arrive(&mut self, at: usize) {
+        let now = self.now;
+        let due = |at: Option<Time>| at.is_some_and(|at| at <= now);
+        let Some(road) = self.roads.get_mut(at) else { return };
+        if due(road.up.next()) {
+            road.arrive_up(now);
+        } else if due(road.down.next()) {
+            match road.arrive_down(self.core.as_mut(), now, &mut self.rng) {
+                Heard::Nothing => {}
+                Heard::LoggedIn(start, tsih, rest) => self.logged_in(at, &start, tsih, &rest),
+                Heard::End => self.ended(at),
             }
         }
-        Ok(())
+    }
+
+    /// The network loses one of the connections that are logged in.
+    fn lose(&mut self) {
+        let now = self.now;
+        let mut up: Vec<&mut Road> = self.roads.iter_mut().filter(|road| road.link.is_some()).collect();
+        let chosen = self.rng.random_range(0..up.len().max(1));
+        if let Some(road) = up.get_mut(chosen) {
+            road.lose(now, &mut self.rng);
+        }
     }
 
     // Commands
