@@ -4,4 +4,5 @@
 
 mod bundled;
 mod cutter;
+mod lio;
 mod load;
