@@ -2,6 +2,7 @@
 
 pub mod bench;
 pub mod hostile;
+pub mod interop;
 pub mod lab;
 pub mod requirements;
 pub mod sim;

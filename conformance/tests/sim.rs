@@ -5,7 +5,7 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail as tests do")]
 
-use conformance::sim::{self, Cut, Plan, Report};
+use conformance::sim::{self, Cut, Plan, Recovered, Report};
 
 /// Seeds of an ordinary test run.
 const SEEDS: u64 = 1000;
@@ -131,4 +131,21 @@ fn what_the_network_loses_comes_again() {
         assert!(total.succeeded > total.operations / 2, "{total:?}");
         assert!(total.whole > 0, "{total:?}");
     }
+}
+
+/// connections are lost one after the other, and at level 2 no command fails.
+#[test]
+fn connections_are_recovered() {
+    let play = |seed| sim::recover(seed).unwrap_or_else(|failure| panic!("{failure}"));
+    if let Some(seed) = number("SIM_RECOVER") {
+        println!("{:#?}", play(seed));
+        return;
+    }
+    let runs: Vec<Recovered> = (0..number("SIM_SEEDS").unwrap_or(500)).map(play).collect();
+    let count = |of: fn(&Recovered) -> usize| runs.iter().map(of).sum::<usize>();
+    let (lost, restored, failed) = (count(|run| run.lost), count(|run| run.restored), count(|run| run.failed));
+    println!("{} succeeded, {failed} failed, {lost} lost, {restored} restored", count(|run| run.succeeded));
+    // A simulator that loses nothing proves nothing.
+    assert!(lost > runs.len() && restored > runs.len() / 4, "{lost} {restored}");
+    assert!(runs.iter().filter(|run| run.level == 2).all(|run| run.failed == 0 && run.reason.is_none()));
 }

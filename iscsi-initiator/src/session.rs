@@ -210,6 +210,8 @@ impl Session {
 
     /// Opens a logical unit of a block device: asks for its size, block size, limits and identity.
     ///
+    /// That works on a path in standby too, if the unit tells its size there; reads and writes then end with the sense of it.
+    ///
     /// # Cancellation
     ///
     /// Nothing is left behind.

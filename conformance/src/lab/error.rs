@@ -22,6 +22,9 @@ impl NotRun {
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum LabError {
+    /// The machine lacks something.
+    #[error(transparent)]
+    NotRun(#[from] NotRun),
     /// Files, pipes or processes.
     #[error("cannot {what}")]
     Io {
@@ -38,6 +41,14 @@ pub enum LabError {
         /// How it ended.
         status: ExitStatus,
         /// What it printed, both streams.
+        output: String,
+    },
+    /// A script in a virtual machine ended with an error.
+    #[error("a script in the guest ended with {status}: {output}")]
+    Guest {
+        /// Its exit status.
+        status: i32,
+        /// What it printed.
         output: String,
     },
     /// The target ended or was silent before it was ready.

@@ -17,23 +17,38 @@
 
 mod bundled;
 mod error;
+mod hold;
 pub mod image;
+mod isns;
+mod istgt;
+mod kinds;
 mod leash;
+mod offer;
 mod plan;
+mod port;
 mod program;
+mod provider;
 mod python;
 pub mod stamp;
 mod tgt;
 mod tool;
+mod vm;
 
 pub use bundled::Bundled;
 pub use error::{LabError, NotRun};
+pub use hold::{down, hold, up};
+pub use isns::{Isns, IsnsSetup, isns};
+pub use istgt::{Istgt, IstgtSetup, istgt};
+pub use kinds::{KINDS, Kind, kind};
 pub use leash::Leash;
-pub use plan::{Lun, Target};
+pub use offer::{Disk, Offer, Role};
+pub use plan::{Account, Lun, Target};
 pub use program::{Ran, Riscsiadm, program};
+pub use provider::{Lab, Refused};
 pub use python::python;
 pub use tgt::{Nexus, Setup, Tgt, tgt};
 pub use tool::tool;
+pub use vm::{Image, Vm, build_vm, vm};
 
 /// The value, or `None` after printing `not run: TEST: WHY` where the lab cannot be had.
 ///

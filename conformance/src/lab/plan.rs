@@ -15,13 +15,16 @@ pub struct Target {
 
 /// User and secret. There is no `Debug`, here and on what holds it, so that no log shows a secret.
 #[derive(Clone)]
-pub(super) struct Account {
-    pub(super) user: String,
-    pub(super) secret: String,
+pub struct Account {
+    /// The name, `CHAP_N`.
+    pub user: String,
+    /// The secret.
+    pub secret: String,
 }
 
 impl Account {
-    pub(super) fn new(user: &str, secret: &str) -> Self {
+    /// An account.
+    pub fn new(user: &str, secret: &str) -> Self {
         Self { user: user.to_owned(), secret: secret.to_owned() }
     }
 }

@@ -231,6 +231,16 @@ impl Tgt {
         Ok(open.len())
     }
 
+    /// Adds a file as a disk while the target runs, or takes the disk away.
+    pub fn plug(&self, target: &str, lun: u64, file: Option<&Path>) -> Result<(), LabError> {
+        let (tid, number) = (self.tid(target)?, lun.to_string());
+        if let Some(file) = file {
+            return self.admin.add_lun(&Lun::file(file), &tid, &number);
+        }
+        self.tgtadm(&["--mode", "logicalunit", "--op", "delete", "--tid", &tid, "--lun", &number])?;
+        Ok(())
+    }
+
     fn tid(&self, target: &str) -> Result<String, LabError> {
         let place = self.names.iter().position(|name| name == target);
         place.map(|place| (place + 1).to_string()).ok_or_else(|| LabError::UnknownTarget(target.to_owned()))

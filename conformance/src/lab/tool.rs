@@ -13,9 +13,12 @@ pub fn tool(program: &str, package: &str) -> Result<PathBuf, NotRun> {
     if std::env::var_os("LABS").is_some_and(|value| value == "off") {
         return Err(NotRun::new("LABS=off"));
     }
+    search(program).ok_or_else(|| missing(program, package))
+}
+
+pub(super) fn search(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let folders = std::env::split_paths(&path).chain(SYSTEM.map(PathBuf::from));
-    find(program, folders).ok_or_else(|| missing(program, package))
+    find(program, std::env::split_paths(&path).chain(SYSTEM.map(PathBuf::from)))
 }
 
 fn missing(program: &str, package: &str) -> NotRun {

@@ -147,7 +147,7 @@ const PATIENCE: Patience = Patience {
 };
 
 /// One of several.
-fn pick<T: Copy, const N: usize>(rng: &mut StdRng, from: &[T; N]) -> T {
+pub(super) fn pick<T: Copy, const N: usize>(rng: &mut StdRng, from: &[T; N]) -> T {
     // N is never 0, and the number below it.
     #[allow(clippy::indexing_slicing)]
     from[rng.random_range(0..N)]

@@ -29,8 +29,8 @@ use super::watch::Watch;
 use crate::target::config::{Config, LunConfig, TargetConfig};
 use crate::target::core::Node;
 
-const INITIATOR: &str = "iqn.2026-01.org.example:host";
-const TARGET: &str = "iqn.2026-01.org.example:disk";
+pub(super) const INITIATOR: &str = "iqn.2026-01.org.example:host";
+pub(super) const TARGET: &str = "iqn.2026-01.org.example:disk";
 /// Steps and time after which a run that has not ended never will.
 const MAX_STEPS: u64 = 3_000_000;
 const MAX_TIME: Time = Duration::from_secs(24 * 3600);

@@ -50,6 +50,16 @@ const R2T: &[Row] = &[
     ("R-191", "on every R2T: duplicate", Fine),
 ];
 
+const REQUESTS: &[Row] = &[
+    ("R-169 R-283", "on 1st ScsiCommand: drop", Fine),
+    ("R-169 R-283", "on 2nd ScsiCommand: drop", Fine),
+    ("R-283", "on 3rd ScsiCommand: drop\non 4th ScsiCommand: drop", Fine),
+    ("R-191", "on 1st DataOut: drop", Fine),
+    ("R-191", "on 2nd DataOut: corrupt data byte 3", Fine),
+    ("R-276", "on 2nd DataIn: drop\non 1st Snack: drop", Fine),
+    ("R-277", "on 1st ScsiResponse: drop\non 1st Snack: drop", Fine),
+];
+
 fn at_level_1() -> Limits {
     Limits { error_recovery_level: 1, max_outstanding_r2t: 1, ..limits() }
 }
@@ -76,4 +86,10 @@ fn data_and_its_status_are_recovered_together() {
 #[test]
 fn r2ts_are_recovered_by_the_target() {
     table_with(R2T, at_level_1);
+}
+
+/// what the target never got it gets again, the requests to send again among it.
+#[test]
+fn requests_are_recovered() {
+    table_with(REQUESTS, at_level_1);
 }

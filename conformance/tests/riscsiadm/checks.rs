@@ -185,7 +185,7 @@ pub(crate) fn chap_lets_in_who_knows_the_secret(bench: &Bench, lun: u64) {
     let mutual = with(MUTUAL, &format!("?target_user={target_user}"));
     assert_eq!(as_user(secret, target_secret, &mutual).code, 0);
     let impostor = as_user(secret, "tgtsecret1235", &mutual);
-    assert_eq!(impostor.code, 24, "{impostor:?}");
+    assert_eq!(impostor.code, 19, "{impostor:?}");
     assert!(impostor.stderr.contains("the target did not prove itself"), "{impostor:?}");
 
     let file = bench.file("secrets");

@@ -4,6 +4,7 @@ mod clock;
 pub(crate) mod connect;
 pub(crate) mod connection;
 pub(crate) mod dial;
+pub(crate) mod isns;
 mod lane;
 pub(crate) mod line;
 pub(crate) mod login;

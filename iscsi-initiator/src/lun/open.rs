@@ -17,6 +17,8 @@ use crate::session::{Session, malformed};
 const MAX_TRANSFER: u32 = 1 << 20;
 /// Room for mode parameters.
 const MODE: u16 = 252;
+/// Not ready: the target port is in standby.
+const STANDBY: (SenseKey, u8, u8) = (SenseKey::NotReady, 0x04, 0x0B);
 /// The block sizes that are believed, in bytes.
 const BLOCK_SIZES: std::ops::RangeInclusive<u32> = 256..=1 << 20;
 
@@ -101,8 +103,13 @@ async fn read_page<T>(
 }
 
 /// Waits until the unit takes commands, and takes the attentions that it has for a new session.
+///
+/// On a path in standby a unit can be asked what it is, and how its paths are, but not read (SPC-5, section 5.17).
 async fn be_ready(session: &Session, lun: LunNumber) -> Result<(), CommandError> {
-    session.repeat(lun, |_| Command::new(Scsi::TestUnitReady.encode())).await.map(drop)
+    match session.repeat(lun, |_| Command::new(Scsi::TestUnitReady.encode())).await {
+        Err(CommandError::Sense(sense)) if sense.code() == STANDBY => Ok(()),
+        other => other.map(drop),
+    }
 }
 
 async fn read_capacity(session: &Session, lun: LunNumber) -> Result<Capacity, CommandError> {

@@ -24,7 +24,8 @@ impl Lun {
 
     /// Has the unit compare the medium with `data` (VERIFY with BYTCHK). Offset and length have to be whole blocks.
     ///
-    /// A difference is [`CommandError::Miscompare`] with its place in `data`, if the unit told.
+    /// A difference is [`CommandError::Miscompare`] with its place in `data`, if the unit told. Where a unit is known to say yes
+    /// without looking, the blocks are read and compared here.
     ///
     /// # Cancellation
     ///
@@ -33,12 +34,25 @@ impl Lun {
         let payload = data.into();
         self.check_alignment(offset, payload.len())?;
         self.check_range(offset, payload.len())?;
+        if compares_nothing(&self.inquiry().vendor) {
+            return self.compare_here(offset, payload).await;
+        }
         // One after the other: the first difference is the one that counts.
         for (at, part) in self.parts(offset, payload) {
             let (lba, blocks) = self.block_range(at, part.len());
             let command = Verify { check: ByteCheck::Compare, ..Verify::new(lba, blocks) };
-            let result = self.send(command.encode_verify(), part).await;
+            let result = self.write_all([(command.encode_verify(), part)]).await;
             result.map_err(|error| miscompare(named(error, "VERIFY with a comparison"), at - offset))?;
+        }
+        Ok(())
+    }
+
+    async fn compare_here(&self, offset: u64, payload: Payload) -> Result<(), CommandError> {
+        for (at, part) in self.parts(offset, payload) {
+            let data = self.read_at(at, part.len()).await?;
+            if let Some(place) = difference(&data, &part) {
+                return Err(CommandError::Miscompare { offset: Some(at - offset + place) });
+            }
         }
         Ok(())
     }
@@ -100,6 +114,27 @@ impl Lun {
     }
 }
 
+/// The target of Linux (LIO) answers GOOD to every VERIFY that brings data, and looks at none of it, where SBC-4 demands
+/// MISCOMPARE for a difference. Its residual does not tell either. Only the vendor does; units that pass a real disk through
+/// bear that disk's vendor.
+fn compares_nothing(vendor: &str) -> bool {
+    vendor.trim_end() == "LIO-ORG"
+}
+
+/// Where the payload differs from what is on the medium first.
+fn difference(medium: &[u8], payload: &Payload) -> Option<u64> {
+    let mut at = 0;
+    for slice in payload.slices(0, payload.len()) {
+        let there = medium.get(at..).unwrap_or_default();
+        let place = slice.iter().zip(there).position(|(one, other)| one != other);
+        if let Some(place) = place.or((there.len() < slice.len()).then_some(there.len())) {
+            return Some((at + place) as u64);
+        }
+        at += slice.len();
+    }
+    None
+}
+
 /// Gives a MISCOMPARE its place in the whole, where the part that was sent began at `base`.
 fn miscompare(error: CommandError, base: u64) -> CommandError {
     match error {
@@ -128,5 +163,21 @@ mod tests {
         }
         let other = miscompare(CommandError::Sense(Sense::READ_ERROR), 0);
         assert!(matches!(other, CommandError::Sense(_)));
+    }
+
+    #[test]
+    fn only_the_target_of_linux_is_taken_for_one_that_compares_nothing() {
+        assert!(compares_nothing("LIO-ORG ") && compares_nothing("LIO-ORG"));
+        assert!(!compares_nothing("IET     ") && !compares_nothing("LIO-ORGX") && !compares_nothing(""));
+    }
+
+    #[test]
+    fn the_first_difference_is_found_across_buffers() {
+        let payload = Payload::from(vec![Bytes::from_static(b"abc"), Bytes::new(), Bytes::from_static(b"def")]);
+        assert_eq!(difference(b"abcdef", &payload), None);
+        assert_eq!(difference(b"abcdeX", &payload), Some(5));
+        assert_eq!(difference(b"aXcXef", &payload), Some(1));
+        assert_eq!(difference(b"abcd", &payload), Some(4));
+        assert_eq!(difference(b"", &Payload::default()), None);
     }
 }

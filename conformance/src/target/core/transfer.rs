@@ -93,7 +93,7 @@ pub(super) struct Stray;
 
 impl Transfer {
     /// A task whose immediate data, `immediate` bytes, has been dealt with.
-    pub(super) fn new(command: ScsiCommand, work: Work, immediate: u32, params: &Params) -> Self {
+    pub(super) fn new(command: ScsiCommand, work: Work, immediate: u32, params: &Params, now: Duration) -> Self {
         let expected = if command.write { command.expected_length } else { 0 };
         let length = match &work {
             Work::Receive(receiver) => receiver.length(),
@@ -121,7 +121,7 @@ impl Transfer {
             recovers: params.recovers_data(),
             holes: VecDeque::new(),
             recoveries: 0,
-            touched: Duration::ZERO,
+            touched: now,
         }
     }
 
@@ -217,13 +217,14 @@ impl Transfer {
         }
     }
 
-    /// After so long without data: the R2Ts to send once more. Bursts that have begun are asked for anew.
+    /// After so long without data: the R2Ts to send once more. Bursts that have begun are asked for anew; those that are
+    /// only swallowed count as over.
     pub(super) fn overdue(&mut self, patience: Duration, now: Duration) -> Option<Vec<Asked>> {
         if !self.recovers || self.is_settled() || now < self.touched + patience {
             return None;
         }
         self.touched = now;
-        if self.work.is_none() {
+        if !self.wants_more() {
             self.solicited.clear();
             self.unsolicited = None;
         }

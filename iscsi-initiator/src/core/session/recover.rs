@@ -1,9 +1,12 @@
 //! Several connections, and what is done about one that is lost (RFC 7143, sections 4.2.5.1, 6.3.4, 7.2, 7.5 and 7.14).
 //!
-//! A lost connection is logged out over another one. With error recovery level 2 it may also be taken up again by the owner,
-//! which logs out the lost one implicitly. Commands that the target had not taken by then are sent again under their
-//! numbers, so that no hole is left. Those that it had taken are continued with TASK REASSIGN at level 2; below, the logout
-//! ends them.
+//! A command goes to the open connection with the least to write, and stays there with its data and its abort.
+//!
+//! A lost connection is left alone for Time2Wait and then logged out over another one. With error recovery level 2 and none
+//! left the owner logs in anew under its CID, which logs it out implicitly. ExpCmdSN tells then which commands the target
+//! never took: they are sent again under their numbers, so that no hole keeps the window shut. Those that it had taken are
+//! continued with TASK REASSIGN at level 2, from the start of their data; below, they end with an error, and only now: until
+//! the logout the target may have been executing them. When the times are over, everything ends as at level 0.
 
 use std::time::Duration;
 
@@ -108,12 +111,6 @@ impl Core {
         }
         let link = self.enter(start);
         self.report(Event::ConnectionRestored { cid: start.cid });
-        // Others that are lost can be logged out over this one.
-        for (_, link) in self.links.iter_mut() {
-            if let LinkState::Lost(lost @ Lost { step: Step::Wanted, .. }) = &mut link.state {
-                lost.step = Step::Waiting;
-            }
-        }
         self.logged_out(lost, now, None);
         self.pump();
         Some(link)
@@ -129,8 +126,7 @@ impl Core {
 
     /// What the login of a further connection has to say. It is added by [`Core::join`].
     pub(super) fn seat(&mut self) -> Result<Seat, CommandError> {
-        self.open_link()?;
-        self.refuse_when_full()?;
+        self.refuse_when_over()?;
         let taken = |cid| self.links.iter().any(|(_, link)| link.cid == cid && !link.is_closed());
         let mut cid = self.last_cid.wrapping_add(1);
         while taken(cid) {
@@ -147,15 +143,18 @@ impl Core {
     /// The session is over, or has as many connections as were agreed on. The connection is then to be closed.
     pub fn join(&mut self, start: &Start, now: Time) -> Result<LinkId, CommandError> {
         self.now = now;
-        self.open_link()?;
-        self.refuse_when_full()?;
+        self.refuse_when_over()?;
         let link = self.enter(start);
         self.report(Event::ConnectionAdded { cid: start.cid });
         self.pump();
         Ok(link)
     }
 
-    fn refuse_when_full(&self) -> Result<(), CommandError> {
+    /// A session whose connections are all lost takes a new one, as long as it waits for any.
+    fn refuse_when_over(&self) -> Result<(), CommandError> {
+        if self.cut_off().is_none() {
+            self.open_link()?;
+        }
         let limit = self.negotiated.max_connections;
         let count = self.links.iter().filter(|(_, link)| !link.is_closed()).count();
         if count < usize::from(limit) { Ok(()) } else { Err(CommandError::TooManyConnections { limit }) }
@@ -164,6 +163,12 @@ impl Core {
     fn enter(&mut self, start: &Start) -> LinkId {
         let (stat_sn, exp_cmd_sn, max_cmd_sn) = (start.exp_stat_sn, start.exp_cmd_sn, start.max_cmd_sn);
         self.window.update(&Numbering { stat_sn, exp_cmd_sn, max_cmd_sn });
+        // Those that are lost can be logged out over this one.
+        for (_, link) in self.links.iter_mut() {
+            if let LinkState::Lost(lost @ Lost { step: Step::Wanted, .. }) = &mut link.state {
+                lost.step = Step::Waiting;
+            }
+        }
         self.links.add(Link::new(&start.negotiated, start.cid, start.exp_stat_sn, self.now))
     }
 
