@@ -250,6 +250,7 @@ impl Core {
     }
 
     /// The data of a Data-In PDU is whole and in its buffer, if it has one.
+    #[inline]
     fn data_landed(&mut self, link: LinkId, at: Option<(Slot, Place)>, pdu: &DataIn, length: usize) -> Checked {
         let Some((slot, place)) = at else { return self.end_data_in(link, pdu) };
         self.data_came(slot, place, pdu, length);

@@ -128,6 +128,7 @@ impl Scsi {
     }
 
     /// Whether nothing was ever missing, up to this DataSN.
+    #[inline]
     pub(super) fn is_whole(&self, end: Serial) -> bool {
         self.repair.is_none() && (self.direction != Direction::In || !end.gt(self.data_sn))
     }
@@ -195,6 +196,7 @@ impl Core {
 
     /// Moves a connection's ExpStatSN, with [`Core::restate`] the only place that does. Says whether the status is new; an old one
     /// is to be discarded.
+    #[inline]
     pub(super) fn accept_status(&mut self, link: LinkId, stat_sn: Serial) -> Checked<bool> {
         let now = self.now;
         let Link { exp_stat_sn, recovery, .. } = &mut self.links[link];
@@ -226,6 +228,7 @@ impl Core {
     }
 
     /// Whether a status came before.
+    #[inline]
     pub(super) fn is_old_status(&self, link: LinkId, stat_sn: Serial) -> bool {
         let Link { exp_stat_sn, recovery, .. } = &self.links[link];
         recovery.as_ref().map_or_else(|| stat_sn.lt(*exp_stat_sn), |recovery| recovery.statuses.is_old(stat_sn))
@@ -258,6 +261,7 @@ impl Core {
     }
 
     /// A PDU came damaged. With error recovery it counts as lost; what a damaged Data-In means is seen elsewhere.
+    #[cold]
     pub(super) fn damaged(&mut self, link: LinkId, header: &Header, error: FrameError) -> Checked {
         let now = self.now;
         let Some(recovery) = &mut self.links[link].recovery else { return Err(error.into()) };
@@ -277,6 +281,7 @@ impl Core {
     /// The status of a command has come: ends it, unless its data is not whole.
     ///
     /// `tag` is the SNACK Tag that came with it, if it came in a response of its own.
+    #[cold]
     pub(super) fn settle(&mut self, link: LinkId, slot: Slot, held: Held, tag: u32) {
         let success = is_success(held.status, &held.sense);
         let Some(scsi) = self.tasks.get_mut(slot).and_then(|task| task.scsi()) else { return };
@@ -303,6 +308,7 @@ impl Core {
     }
 
     /// Lets go of what a command that has ended kept back.
+    #[cold]
     pub(super) fn release_status(&mut self, link: LinkId, itt: Itt, repair: &Repair) {
         if repair.asked_for {
             self.remember(itt);
@@ -317,6 +323,7 @@ impl Core {
     // Data-In
 
     /// Where a Data-In PDU belongs whose bytes lie within the buffer.
+    #[cold]
     pub(super) fn place_data(&mut self, link: LinkId, slot: Slot, pdu: &DataIn, length: usize) -> Checked<Place> {
         let recovers = self.links[link].recovery.is_some();
         let Some(scsi) = self.tasks.get_mut(slot).and_then(|task| task.scsi()) else { return Ok(Place::Nowhere) };
@@ -372,6 +379,7 @@ impl Core {
     }
 
     /// A Data-In PDU is in its buffer.
+    #[inline]
     pub(super) fn data_came(&mut self, slot: Slot, place: Place, pdu: &DataIn, length: usize) {
         let Some(scsi) = self.tasks.get_mut(slot).and_then(|task| task.scsi()) else { return };
         let offset = pdu.offset as usize;
@@ -386,6 +394,7 @@ impl Core {
     }
 
     /// The data of a Data-In PDU came damaged. It is asked for again, and a status in it comes with it.
+    #[cold]
     pub(super) fn data_damaged(
         &mut self,
         link: LinkId,
@@ -498,6 +507,7 @@ impl Core {
     }
 
     /// Something of a command has come: acknowledges its data if the target waits for that, and ends it if all is there.
+    #[cold]
     pub(super) fn mend(&mut self, link: LinkId, slot: Slot) {
         let now = self.now;
         let Some(scsi) = self.tasks.get_mut(slot).and_then(|task| task.scsi()) else { return };
@@ -522,6 +532,7 @@ impl Core {
     }
 
     /// The target wants to know that all data up to this PDU has come (A bit).
+    #[cold]
     pub(super) fn wants_acknowledgement(&mut self, link: LinkId, slot: Slot, pdu: &DataIn) {
         if !pdu.acknowledge || self.links[link].recovery.is_none() {
             return;
@@ -645,6 +656,7 @@ impl Core {
     }
 
     /// Looks after a connection's recovery in a while, if not before.
+    #[inline]
     pub(super) fn remind(&mut self, link: LinkId) {
         if let Some(recovery) = &mut self.links[link].recovery {
             recovery.due = recovery.due.min(self.now.saturating_add(self.patience.repair()));
