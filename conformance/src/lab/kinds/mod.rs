@@ -2,6 +2,7 @@
 
 mod bundled;
 mod ceph;
+mod container;
 mod lio;
 mod tgt;
 
@@ -32,6 +33,12 @@ pub const KINDS: &[Kind] = &[
         about: "tgtd, a target in user space (Debian package tgt)",
         prepare: || Ok(()),
         start: tgt::start,
+    },
+    Kind {
+        name: "container",
+        about: "tgtd in a container with two networks (Podman as root)",
+        prepare: container::prepare,
+        start: container::start,
     },
     Kind {
         name: "lio",
