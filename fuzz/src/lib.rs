@@ -10,6 +10,7 @@ use std::str::FromStr;
 use bytes::BytesMut;
 use iscsi_proto::framer::{Frame, FrameError, FrameLimits, Framer, encode_frame};
 use iscsi_proto::isid::Isid;
+use iscsi_proto::isns::{IsnsError, Message, Reader};
 use iscsi_proto::keys::negotiate::{NegotiateError, Outcome, answer, conclude, declared};
 use iscsi_proto::keys::text::{self, TextBuffer};
 use iscsi_proto::keys::{Key, ValueKind, value};
@@ -106,6 +107,46 @@ pub fn sense(input: &[u8]) {
     scsi::pages(input);
     scsi::lists(input);
     scsi::command(input);
+}
+
+/// The length of pieces, that of payloads, and a stream of iSNS messages.
+///
+/// The stream gives the same messages whole and in pieces, and they survive being cut into PDUs anew. What their attributes
+/// hold is printed without harm.
+pub fn isns(input: &[u8]) {
+    let Some((&[piece, payload], stream)) = input.split_first_chunk() else { return };
+    let pieces = stream.chunks(usize::from(piece).max(1));
+    let (sent, error) = messages(pieces);
+    assert_eq!(messages([stream]), (sent.clone(), error));
+    if let Some(error) = error {
+        printable(&error);
+    }
+    let mut wire = BytesMut::new();
+    for message in &sent {
+        assert_eq!(message.encode_in(usize::from(payload), &mut wire), Ok(()));
+        let answer = message.answer().map(|answer| [answer.key, answer.operating].concat());
+        for attribute in message.attributes().into_iter().chain(answer).flatten() {
+            let _ = (attribute.as_text(), attribute.as_number(), attribute.as_address());
+            printable(&attribute.tag);
+        }
+    }
+    assert_eq!(messages([&wire[..]]), (sent, None));
+}
+
+/// All messages up to the first error, and that error.
+fn messages<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> (Vec<Message>, Option<IsnsError>) {
+    let (mut reader, mut found) = (Reader::default(), Vec::new());
+    for part in parts {
+        reader.buffer().extend_from_slice(part);
+        loop {
+            match reader.next_message() {
+                Ok(Some(message)) => found.push(message),
+                Ok(None) => break,
+                Err(error) => return (found, Some(error)),
+            }
+        }
+    }
+    (found, None)
 }
 
 /// All frames up to the first error, and that error.

@@ -109,7 +109,7 @@ impl Default for Redirects {
 pub struct Timeouts {
     /// The TCP connection, name resolution included; default 15 s.
     pub connect: Duration,
-    /// Each answer in login; default 15 s. The whole login may take four times as long.
+    /// Each answer in login, and each of an iSNS server; default 15 s. The whole may take four times as long.
     pub login: Duration,
     /// A command that makes no progress; default 15 s. It is aborted then.
     pub command: Duration,

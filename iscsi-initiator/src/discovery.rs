@@ -1,4 +1,4 @@
-//! SendTargets discovery (RFC 7143, section 4.3 and appendix C).
+//! Discovery: SendTargets (RFC 7143, section 4.3 and appendix C) and iSNS (RFC 4171).
 
 use std::sync::Arc;
 
@@ -9,15 +9,18 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use crate::builder::Builder;
 use crate::config::{Config, Initiator};
 use crate::core::CommandError;
+use crate::core::isns::{IsnsConfig, Registration};
 use crate::core::login::Purpose;
 use crate::core::secret::Auth;
 use crate::core::targets::{self, Targets};
-use crate::driver::{Connection, beside};
+use crate::driver::connect::{Way, connect};
+use crate::driver::line::Line;
+use crate::driver::{Connection, beside, isns};
 use crate::error::ConnectError;
 use crate::session::Session;
 use crate::tap::Tap;
 
-/// Asks portals which targets they know.
+/// Asks portals which targets they have, or an iSNS server which targets there are.
 ///
 /// ```no_run
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -36,16 +39,18 @@ pub struct Discovery {
     initiator: Initiator,
     auth: Auth,
     config: Config,
+    registration: Registration,
     tap: Option<Arc<dyn Tap>>,
 }
 
 impl Discovery {
     /// Discovery by `initiator`, without authentication.
     pub fn new(initiator: &Initiator) -> Self {
-        Self { initiator: initiator.clone(), auth: Auth::None, config: Config::default(), tap: None }
+        let (auth, config, registration) = (Auth::None, Config::default(), Registration::default());
+        Self { initiator: initiator.clone(), auth, config, registration, tap: None }
     }
 
-    /// How both sides prove who they are.
+    /// How both sides prove who they are. An iSNS server is not asked for a proof, and asks for none.
     pub fn auth(mut self, auth: Auth) -> Self {
         self.auth = auth;
         self
@@ -54,6 +59,12 @@ impl Discovery {
     /// What to offer, and how long to wait.
     pub fn config(mut self, config: Config) -> Self {
         self.config = config;
+        self
+    }
+
+    /// Whether to register with an iSNS server; by default only where it does not know this initiator.
+    pub fn registration(mut self, registration: Registration) -> Self {
+        self.registration = registration;
         self
     }
 
@@ -84,6 +95,57 @@ impl Discovery {
     {
         let (session, connection) = self.builder().connect_with(io).await?;
         targets_of(&session, connection, portal).await
+    }
+
+    /// Asks an iSNS server for all targets that it shows to this initiator: those of its discovery domains.
+    ///
+    /// The port of iSNS is [`iscsi_proto::isns::PORT`]. The connection, each answer, and the whole are bounded by
+    /// [`Timeouts`](crate::Timeouts) as a login is. What the server says is not proved by anything: the targets have to prove
+    /// who they are.
+    ///
+    /// ```no_run
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// use iscsi_initiator::{Discovery, Initiator};
+    /// use iscsi_proto::isns;
+    /// use iscsi_proto::portal::Portal;
+    ///
+    /// let initiator = Initiator::new("iqn.2025-01.com.example:host".parse()?);
+    /// let server = Portal::new("192.0.2.1".parse()?, isns::PORT);
+    /// for target in Discovery::new(&initiator).isns(&server).await?.targets {
+    ///     println!("{} at {:?}", target.name, target.addresses);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Cancellation
+    ///
+    /// The TCP connection is closed. If this initiator had just been registered, it stays so until the server's registration
+    /// period is over.
+    pub async fn isns(&self, server: &Portal) -> Result<Targets, ConnectError> {
+        let io = connect(server, &Way::default(), self.config.timeouts.connect).await?;
+        let mut line = Line::tcp(io, self.tap.as_ref());
+        isns::ask(&mut line, self.isns_config(), &self.config.timeouts).await
+    }
+
+    /// Does the same over a transport of the caller's, which leads to the server.
+    ///
+    /// # Cancellation
+    ///
+    /// The transport is dropped; a registration may stay as with [`isns`](Self::isns).
+    pub async fn isns_with<IO>(&self, io: IO) -> Result<Targets, ConnectError>
+    where
+        IO: AsyncRead + AsyncWrite + Unpin,
+    {
+        let mut line = Line::new(io, self.tap.as_ref());
+        isns::ask(&mut line, self.isns_config(), &self.config.timeouts).await
+    }
+
+    fn isns_config(&self) -> IsnsConfig {
+        let mut config = IsnsConfig::new(self.initiator.name().clone());
+        config.alias = self.initiator.alias().map(str::to_owned);
+        config.registration = self.registration;
+        config
     }
 
     fn builder(&self) -> Builder {

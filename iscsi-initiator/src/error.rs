@@ -7,6 +7,7 @@ use std::time::Duration;
 use iscsi_proto::portal::Portal;
 
 use crate::core::CommandError;
+use crate::core::isns::IsnsError;
 use crate::core::login::{LoginError, Redirect};
 use crate::core::targets::TargetsError;
 
@@ -40,8 +41,8 @@ pub enum ConnectError {
         /// How long was waited.
         after: Duration,
     },
-    /// The connection broke during login.
-    #[error("the connection broke during login: {0}")]
+    /// The connection broke during login, or before an iSNS server had answered.
+    #[error("the connection broke: {0}")]
     Io(#[source] io::Error),
     /// The login failed.
     #[error(transparent)]
@@ -66,6 +67,9 @@ pub enum ConnectError {
     /// The answer to SendTargets is malformed.
     #[error("the portal answered discovery with nonsense: {0}")]
     Targets(#[from] TargetsError),
+    /// The iSNS server told no targets.
+    #[error(transparent)]
+    Isns(#[from] IsnsError),
 }
 
 fn places<'a>(portals: impl IntoIterator<Item = &'a Portal>) -> String {
@@ -81,6 +85,8 @@ pub enum Phase {
     Connect,
     /// Login.
     Login,
+    /// Asking an iSNS server.
+    Isns,
 }
 
 impl std::fmt::Display for Phase {
@@ -88,6 +94,7 @@ impl std::fmt::Display for Phase {
         f.write_str(match self {
             Self::Connect => "connecting",
             Self::Login => "login",
+            Self::Isns => "the iSNS query",
         })
     }
 }
@@ -98,6 +105,7 @@ impl ConnectError {
         match self {
             Self::Tcp { .. } | Self::TimedOut { .. } | Self::Io(_) => true,
             Self::Login(error) => error.is_retriable(),
+            Self::Isns(error) => error.is_retriable(),
             _ => false,
         }
     }
@@ -122,7 +130,9 @@ impl From<ConnectError> for io::Error {
             ConnectError::Tcp { source, .. } | ConnectError::Resolve { source, .. } | ConnectError::Io(source) => {
                 source.kind()
             }
-            ConnectError::Login(LoginError::Closed { .. }) => io::ErrorKind::ConnectionAborted,
+            ConnectError::Login(LoginError::Closed { .. }) | ConnectError::Isns(IsnsError::Closed) => {
+                io::ErrorKind::ConnectionAborted
+            }
             ConnectError::NoPortal => io::ErrorKind::InvalidInput,
             _ => io::ErrorKind::Other,
         };

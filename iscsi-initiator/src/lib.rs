@@ -1,6 +1,6 @@
 //! An iSCSI initiator in user space: no kernel module, no root, one process (RFC 7143).
 //!
-//! It asks portals for their targets, logs in with or without CHAP, and gives logical units that are read and written
+//! It asks portals or an iSNS server for targets, logs in with or without CHAP, and gives logical units that are read and written
 //! by position, as files, or by any SCSI command, async on tokio or blocking.
 //!
 //! ```no_run
@@ -23,7 +23,7 @@
 //!
 //! # Where to look
 //!
-//! - [`Discovery`] asks a portal which targets it has.
+//! - [`Discovery`] asks a portal which targets it has, or an iSNS server which targets there are.
 //! - [`Session::builder`] sets up a login: portals, [`core::secret::Auth`], [`Config`]. [`Builder::connect`] runs the
 //!   connection in a task; [`Builder::connect_unspawned`] and [`Builder::connect_with`] leave that to the caller, the
 //!   latter over any transport.

@@ -8,6 +8,7 @@
 //! - [`keys`] is the table of text keys with parsing and negotiation.
 //! - [`name`], [`portal`] and [`isid`] are who and where.
 //! - [`serial`], [`tags`] and [`digest`] are the small parts that all of them use.
+//! - [`isns`] has the messages of the name service that knows targets beyond one portal (RFC 4171).
 //! - [`scsi`] has commands and data of SAM, SPC and SBC, and knows nothing of iSCSI.
 
 #[cfg(feature = "codec")]
@@ -15,6 +16,7 @@ pub mod codec;
 pub mod digest;
 pub mod framer;
 pub mod isid;
+pub mod isns;
 pub mod keys;
 pub mod name;
 pub mod pdu;

@@ -44,3 +44,8 @@ fn r298_names() -> io::Result<()> {
 fn r298_sense() -> io::Result<()> {
     replay("sense", fuzz::sense)
 }
+
+#[test]
+fn r298_isns() -> io::Result<()> {
+    replay("isns", fuzz::isns)
+}

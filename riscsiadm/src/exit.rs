@@ -63,8 +63,8 @@ exits! {
     HostNotFound = 23, "ISCSI_ERR_HOST_NOT_FOUND", "host not found", "No such host adapter.";
     LoginAuthFailed = 24, "ISCSI_ERR_LOGIN_AUTH_FAILED", "iSCSI login failed due to authorization failure",
         "The target refused the secret or the initiator.";
-    IsnsQuery = 25, "ISCSI_ERR_ISNS_QUERY", "iSNS query failed", "The iSNS query failed.";
-    IsnsRegistration = 26, "ISCSI_ERR_ISNS_REG_FAILED", "iSNS registration failed", "The iSNS registration failed.";
+    IsnsQuery = 25, "ISCSI_ERR_ISNS_QUERY", "iSNS query failed", "The iSNS server refused the query, or sent nonsense.";
+    IsnsRegistration = 26, "ISCSI_ERR_ISNS_REG_FAILED", "iSNS registration failed", "The iSNS server refused to register the initiator.";
     NotSupported = 27, "ISCSI_ERR_OP_NOT_SUPP", "operation not supported", "The transport cannot do this.";
     Busy = 28, "ISCSI_ERR_BUSY", "device or resource in use", "A device of the session is in use.";
     Again = 29, "ISCSI_ERR_AGAIN", "operation failed but retry may succeed", "A retry may succeed.";

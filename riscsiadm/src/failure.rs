@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 
 use iscsi_initiator::core::chap::AuthError;
+use iscsi_initiator::core::isns::IsnsError;
 use iscsi_initiator::core::login::LoginError;
 use iscsi_initiator::core::{CommandError, ConnectionError};
 use iscsi_initiator::url::UrlError;
@@ -92,6 +93,8 @@ pub fn connect_exit(error: &ConnectError) -> Exit {
         ConnectError::Login(error) => login_exit(error),
         ConnectError::NoPortal => Exit::Invalid,
         ConnectError::Discovery(error) => command_exit(error),
+        ConnectError::Isns(IsnsError::RegistrationRefused { .. }) => Exit::IsnsRegistration,
+        ConnectError::Isns(_) => Exit::IsnsQuery,
         _ => Exit::FatalLogin,
     }
 }
@@ -128,6 +131,8 @@ fn command_exit(error: &CommandError) -> Exit {
 mod tests {
     use std::time::Duration;
 
+    use iscsi_proto::isns::Status;
+
     use super::*;
 
     #[test]
@@ -151,6 +156,9 @@ mod tests {
             (ConnectError::TimedOut { phase: Phase::Login, after }, Exit::PduTimeout),
             (ConnectError::NoPortal, Exit::Invalid),
             (ConnectError::Login(LoginError::Closed { advice: "" }), Exit::Login),
+            (ConnectError::Isns(IsnsError::Closed), Exit::IsnsQuery),
+            (ConnectError::Isns(IsnsError::QueryRefused { status: Status::BUSY }), Exit::IsnsQuery),
+            (ConnectError::Isns(IsnsError::RegistrationRefused { status: Status::BUSY }), Exit::IsnsRegistration),
         ] {
             assert_eq!(Failure::from(error).exit, exit);
         }

@@ -6,6 +6,7 @@
 //! - [`mode`] carries out what iscsiadm does, [`command`] what it never had; [`failure`] says why they could not.
 //! - [`daemon`] holds sessions, and [`ipc`] is how the tool talks with it.
 //! - [`db`] is what lies on disk: records, `iscsid.conf`, the initiator's name.
+//! - [`firmware`] reads what the boot firmware left.
 //! - [`output`] turns data into the exact text, or the JSON, that is printed.
 //! - [`trace`] writes what goes over the wire to a file.
 
@@ -15,6 +16,7 @@ pub mod daemon;
 pub mod db;
 pub mod exit;
 pub mod failure;
+pub mod firmware;
 pub mod ipc;
 mod log;
 pub mod mode;

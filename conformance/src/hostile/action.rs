@@ -27,6 +27,8 @@ pub(super) enum Action {
     },
     Precede(Inserted),
     Follow(Inserted),
+    /// The target does not see the request, and this comes in place of what it would say.
+    Answer(Inserted),
     ShutWindow,
     OpenWindow,
     Send(Vec<u8>),

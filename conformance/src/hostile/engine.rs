@@ -4,15 +4,20 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use iscsi_proto::digest;
-use iscsi_proto::pdu::{BHS_LEN, Header, Opcode, padding};
+use iscsi_proto::pdu::{BHS_LEN, Header, Opcode, SnackType, TaskFunction};
 use iscsi_proto::serial::Serial;
 
-use super::action::{Action, Inserted, Part};
+use super::action::{Action, Inserted};
 use super::field::{Field, Value};
+use super::numbers::Numbers;
+use super::outgoing::{Outgoing, add_key, damage, encode, put, remove_key, set_key};
 use super::parse::blank;
-use super::script::{Script, When};
-use crate::target::core::{Digests, OutPdu};
+use super::script::{Place, Script, When};
+use crate::target::core::{Digests, OutPdu, takes_stat_sn};
 
+const ITT: Field = Field { at: 16, width: 4 };
+const EXP_STAT_SN: Field = Field { at: 28, width: 4 };
+const BEG_RUN: Field = Field { at: 40, width: 4 };
 const STAT_SN: Field = Field { at: 24, width: 4 };
 const EXP_CMD_SN: Field = Field { at: 28, width: 4 };
 const MAX_CMD_SN: Field = Field { at: 32, width: 4 };
@@ -39,10 +44,10 @@ pub struct Engine {
     /// The target's address, for `$portal`.
     portal: String,
     counts: HashMap<Option<Opcode>, u64>,
-    all: u64,
-    /// StatSNs that inserted PDUs have taken.
-    shift: u32,
-    next_stat_sn: Serial,
+    /// PDUs of the target, and requests.
+    all: [u64; 2],
+    reassigns: u64,
+    numbers: Numbers,
     exp_cmd_sn: u32,
     max_cmd_sn: u32,
     digests: Digests,
@@ -51,31 +56,17 @@ pub struct Engine {
     held: Vec<(usize, Vec<Step>)>,
 }
 
-/// A PDU on its way through the actions of a script.
-struct Outgoing {
-    header: Header,
-    data: Vec<u8>,
-    digests: Digests,
-    sets: Vec<(Field, Value)>,
-    damages: Vec<Part>,
-    truncate: Option<usize>,
-    split: Option<(usize, Duration)>,
-    copies: usize,
-    hold: Option<usize>,
-    before: Vec<Step>,
-    after: Vec<Step>,
-}
-
 impl Engine {
-    /// A script for a connection that came in at `portal`.
-    pub fn new(script: Script, portal: impl Into<String>) -> Self {
+    /// A script for the connection with this number, counted from 1, that came in at `portal`.
+    pub fn new(mut script: Script, portal: impl Into<String>, connection: u64) -> Self {
+        script.rules.retain(|rule| rule.connection.is_none_or(|meant| meant == connection));
         Self {
             script,
             portal: portal.into(),
             counts: HashMap::new(),
-            all: 0,
-            shift: 0,
-            next_stat_sn: Serial(0),
+            all: [0; 2],
+            reassigns: 0,
+            numbers: Numbers::default(),
             exp_cmd_sn: 0,
             max_cmd_sn: 0,
             digests: Digests::default(),
@@ -92,15 +83,7 @@ impl Engine {
 
     /// What becomes of a PDU.
     pub fn pdu(&mut self, pdu: &OutPdu) -> Vec<Step> {
-        let opcode = pdu.header.opcode().ok();
-        let of_kind = self.counts.entry(opcode).or_default();
-        *of_kind += 1;
-        self.all += 1;
-        let (of_kind, of_all) = (*of_kind, self.all);
-        let fits = |when: When| when.fits(opcode, of_kind, of_all);
-        let rules = self.script.rules.iter().filter(|rule| fits(rule.when));
-        let actions: Vec<Action> = rules.flat_map(|rule| rule.actions.iter().cloned()).collect();
-
+        let actions = self.actions(&pdu.header, false);
         let mut out = Outgoing::new(pdu);
         self.learn(pdu);
         let inserted = actions.iter().filter_map(|action| match action {
@@ -108,9 +91,13 @@ impl Engine {
             _ => None,
         });
         for inserted in inserted {
-            out.before.push(self.insert(inserted));
+            out.before.push(self.insert(inserted, None));
         }
-        self.number(&mut out.header);
+        if bears_stat_sn(&out.header) {
+            let own = pdu.header.numbering().stat_sn;
+            STAT_SN.put(&mut out.header, Value::Absolute(self.numbers.shown(own).0.into()));
+            self.numbers.passed(own, takes_stat_sn(&pdu.header));
+        }
         for action in &actions {
             self.apply(action, &mut out);
         }
@@ -123,23 +110,77 @@ impl Engine {
         self.release(hold, steps)
     }
 
+    /// What becomes of a request: the bytes that reach the target, none if it is to see nothing of it, and what happens at
+    /// the transport before the target answers. `bytes` is the whole PDU with these digests.
+    pub fn request(&mut self, header: &Header, mut bytes: Vec<u8>, digests: Digests) -> (Vec<u8>, Vec<Step>) {
+        let actions = self.actions(header, true);
+        self.digests = digests;
+        self.translate(header, &mut bytes, digests);
+        let mut steps = Vec::new();
+        let mut passes = true;
+        for action in &actions {
+            match action {
+                Action::Drop => passes = false,
+                Action::Corrupt(part) => damage(&mut bytes, *part, header.ahs_len(), digests),
+                Action::Answer(inserted) => {
+                    passes = false;
+                    steps.push(self.insert(inserted, Some(header)));
+                }
+                other => steps.extend(aside(other)),
+            }
+        }
+        if !passes {
+            bytes.clear();
+        }
+        (bytes, steps)
+    }
+
+    /// Counts a PDU, and gives what the script does to it.
+    fn actions(&mut self, header: &Header, is_request: bool) -> Vec<Action> {
+        let opcode = header.opcode().ok();
+        let of_opcode = self.counts.entry(opcode).or_default();
+        *of_opcode += 1;
+        let [of_pdus, of_requests] = &mut self.all;
+        let of_all = if is_request { of_requests } else { of_pdus };
+        *of_all += 1;
+        let reassigns =
+            opcode == Some(Opcode::TaskRequest) && header.flags() & 0x7f == TaskFunction::TaskReassign as u8;
+        self.reassigns += u64::from(reassigns);
+        let of_reassign = reassigns.then_some(self.reassigns);
+        let place = Place { opcode, of_opcode: *of_opcode, of_all: *of_all, of_reassign, is_request };
+        let rules = self.script.rules.iter().filter(|rule| rule.when.fits(place));
+        rules.flat_map(|rule| rule.actions.iter().cloned()).collect()
+    }
+
     /// Remembers numbers and digests for PDUs that are inserted.
     fn learn(&mut self, pdu: &OutPdu) {
         let numbering = pdu.header.numbering();
         if bears_stat_sn(&pdu.header) {
-            self.next_stat_sn = numbering.stat_sn.add(self.shift);
+            self.numbers.reached(numbering.stat_sn);
         }
         (self.exp_cmd_sn, self.max_cmd_sn) = (numbering.exp_cmd_sn.0, numbering.max_cmd_sn.0);
         self.digests = pdu.digests;
     }
 
-    /// Gives a PDU of the target its place behind those that were inserted.
-    fn number(&mut self, header: &mut Header) {
-        if bears_stat_sn(header) {
-            STAT_SN.put(header, Value::Absolute(self.next_stat_sn.0.into()));
+    /// Turns the StatSNs that the initiator has seen into those of the target, where they differ.
+    fn translate(&self, header: &Header, bytes: &mut [u8], digests: Digests) {
+        if !self.numbers.differ() {
+            return;
         }
-        if consumes_stat_sn(header) {
-            self.next_stat_sn = self.next_stat_sn.next();
+        let mut own = *header;
+        let mut fields = vec![EXP_STAT_SN];
+        if header.opcode() == Ok(Opcode::Snack) && header.flags() & 0x0f == SnackType::Status as u8 {
+            fields.push(BEG_RUN);
+        }
+        for field in fields {
+            let shown = field.get(header) as u32;
+            field.put(&mut own, Value::Absolute(self.numbers.own(Serial(shown)).0.into()));
+        }
+        put(bytes, 0, own.as_bytes());
+        if digests.header {
+            let head = BHS_LEN + header.ahs_len();
+            let digest = digest::wire(bytes.get(..head).unwrap_or_default());
+            put(bytes, head, &digest);
         }
     }
 
@@ -158,22 +199,29 @@ impl Engine {
             Action::Delay(time) => out.before.push(Step::Wait(*time)),
             Action::Truncate(length) => out.truncate = Some(*length),
             Action::Split { every, pause } => out.split = Some((*every, *pause)),
-            // It has gone out already.
-            Action::Precede(_) => {}
-            Action::Follow(inserted) => out.after.push(self.insert(inserted)),
+            // The one has gone out already, the other is for requests.
+            Action::Precede(_) | Action::Answer(_) => {}
+            Action::Follow(inserted) => out.after.push(self.insert(inserted, None)),
             Action::ShutWindow => self.shut = true,
             Action::OpenWindow => self.shut = false,
             other => out.after.extend(aside(other)),
         }
     }
 
-    fn insert(&mut self, inserted: &Inserted) -> Step {
+    /// A PDU, or several, that the target never meant; `about` is the request that it answers.
+    fn insert(&mut self, inserted: &Inserted, about: Option<&Header>) -> Step {
         let mut bytes = Vec::new();
-        let data = self.expand(&inserted.data);
+        let data = match about {
+            Some(about) if inserted.kind == Opcode::Reject => about.as_bytes().to_vec(),
+            _ => self.expand(&inserted.data),
+        };
         for _ in 0..inserted.times {
             let mut header = blank(inserted.kind);
-            let numbers =
-                [(STAT_SN, self.next_stat_sn.0), (EXP_CMD_SN, self.exp_cmd_sn), (MAX_CMD_SN, self.max_cmd_sn)];
+            if let Some(about) = about.filter(|_| inserted.kind != Opcode::Reject) {
+                ITT.put(&mut header, Value::Absolute(about.itt().0.into()));
+            }
+            let next = self.numbers.next_shown();
+            let numbers = [(STAT_SN, next.0), (EXP_CMD_SN, self.exp_cmd_sn), (MAX_CMD_SN, self.max_cmd_sn)];
             for (field, number) in numbers {
                 field.put(&mut header, Value::Absolute(number.into()));
             }
@@ -181,9 +229,8 @@ impl Engine {
             for (field, value) in &inserted.fields {
                 field.put(&mut header, *value);
             }
-            if consumes_stat_sn(&header) {
-                self.shift = self.shift.wrapping_add(1);
-                self.next_stat_sn = self.next_stat_sn.next();
+            if takes_stat_sn(&header) {
+                self.numbers.insert();
             }
             bytes.extend(encode(&header, &data, self.digests));
         }
@@ -223,50 +270,6 @@ impl Engine {
     }
 }
 
-impl Outgoing {
-    fn new(pdu: &OutPdu) -> Self {
-        Self {
-            header: pdu.header,
-            data: pdu.data.to_bytes().to_vec(),
-            digests: pdu.digests,
-            sets: Vec::new(),
-            damages: Vec::new(),
-            truncate: None,
-            split: None,
-            copies: 1,
-            hold: None,
-            before: Vec::new(),
-            after: Vec::new(),
-        }
-    }
-
-    fn steps(self) -> Vec<Step> {
-        let mut header = self.header.with_data_len(self.data.len() as u32);
-        for (field, value) in &self.sets {
-            field.put(&mut header, *value);
-        }
-        let mut bytes = encode(&header, &self.data, self.digests);
-        for part in &self.damages {
-            damage(&mut bytes, *part, self.digests);
-        }
-        bytes.truncate(self.truncate.unwrap_or(usize::MAX));
-        let mut steps = self.before;
-        for _ in 0..self.copies {
-            match self.split {
-                None => steps.push(Step::Write(bytes.clone())),
-                Some((every, pause)) => {
-                    for piece in bytes.chunks(every) {
-                        steps.push(Step::Write(piece.to_vec()));
-                        steps.extend((!pause.is_zero()).then_some(Step::Wait(pause)));
-                    }
-                }
-            }
-        }
-        steps.extend(self.after);
-        steps
-    }
-}
-
 /// What an action does beside the PDU, if it does anything.
 fn aside(action: &Action) -> Option<Step> {
     match action {
@@ -283,68 +286,6 @@ fn bears_stat_sn(header: &Header) -> bool {
     header.opcode() != Ok(Opcode::DataIn) || header.flags() & 1 != 0
 }
 
-fn consumes_stat_sn(header: &Header) -> bool {
-    match header.opcode() {
-        Ok(Opcode::R2t) => false,
-        Ok(Opcode::NopIn) => !header.itt().is_reserved(),
-        _ => bears_stat_sn(header),
-    }
-}
-
-/// The PDU as it goes over the wire, with digests that fit what the header and the data are now.
-fn encode(header: &Header, data: &[u8], digests: Digests) -> Vec<u8> {
-    let mut bytes = header.as_bytes().to_vec();
-    if digests.header {
-        bytes.extend(digest::wire(header.as_bytes()));
-    }
-    let start = bytes.len();
-    bytes.extend_from_slice(data);
-    bytes.resize(bytes.len() + padding(data.len()), 0);
-    if digests.data && !data.is_empty() {
-        let digest = digest::wire(bytes.get(start..).unwrap_or_default());
-        bytes.extend(digest);
-    }
-    bytes
-}
-
-/// Flips the lowest bit of a byte, if the PDU has it.
-fn damage(bytes: &mut [u8], part: Part, digests: Digests) {
-    let data = BHS_LEN + if digests.header { digest::DIGEST_LEN } else { 0 };
-    let at = match part {
-        Part::Header(at) => at,
-        Part::HeaderDigest if digests.header => BHS_LEN,
-        Part::Data(at) => data + at,
-        Part::DataDigest if digests.data && bytes.len() > data => bytes.len() - 1,
-        _ => return,
-    };
-    if let Some(byte) = bytes.get_mut(at) {
-        *byte ^= 1;
-    }
-}
-
-fn pairs(text: &[u8]) -> impl Iterator<Item = &[u8]> {
-    text.split(|byte| *byte == 0).filter(|pair| !pair.is_empty())
-}
-
-fn is_key(pair: &[u8], key: &[u8]) -> bool {
-    pair.strip_prefix(key).is_some_and(|rest| rest.first() == Some(&b'='))
-}
-
-fn set_key(text: &mut Vec<u8>, key: &[u8], value: &[u8]) {
-    remove_key(text, key);
-    add_key(text, &[key, b"=", value].concat());
-}
-
-fn add_key(text: &mut Vec<u8>, pair: &[u8]) {
-    text.extend_from_slice(pair);
-    text.push(0);
-}
-
-fn remove_key(text: &mut Vec<u8>, key: &[u8]) {
-    let kept = pairs(text).filter(|pair| !is_key(pair, key)).flat_map(|pair| pair.iter().copied().chain([0]));
-    *text = kept.collect();
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -353,7 +294,7 @@ mod tests {
     use iscsi_proto::tags::{Itt, Ttt};
 
     fn engine(script: &str) -> Engine {
-        Engine::new(script.parse().unwrap(), "192.0.2.1:3260")
+        Engine::new(script.parse().unwrap(), "192.0.2.1:3260", 1)
     }
 
     fn numbering(stat_sn: u32) -> Numbering {
@@ -480,6 +421,103 @@ mod tests {
         assert_eq!(text("remove key A"), b"AB=2\0");
         assert_eq!(text("text TargetAddress=$portal,1"), b"TargetAddress=192.0.2.1:3260,1\0");
         assert_eq!(text("data 3 bytes"), b"A=1");
+    }
+
+    fn request(pdu: impl Into<Pdu>, data: &[u8], digests: Digests) -> (Header, Vec<u8>) {
+        let header = pdu.into().encode().with_data_len(data.len() as u32);
+        (header, encode(&header, data, digests))
+    }
+
+    fn command(exp_stat_sn: u32) -> iscsi_proto::pdu::NopOut {
+        let (cmd_sn, exp_stat_sn) = (Serial(7), Serial(exp_stat_sn));
+        iscsi_proto::pdu::NopOut {
+            immediate: true,
+            lun: Lun::ZERO,
+            itt: Itt(3),
+            ttt: Ttt::RESERVED,
+            cmd_sn,
+            exp_stat_sn,
+        }
+    }
+
+    #[test]
+    fn requests_are_dropped_damaged_and_answered() {
+        let both = Digests { header: true, data: true };
+        let (header, bytes) = request(command(1), b"data", both);
+        let mut engine = engine(
+            "on 2nd NopOut: drop, close\non 3rd Request: corrupt data digest\non 4th NopOut: answer with NopIn ttt 9",
+        );
+        assert_eq!(engine.request(&header, bytes.clone(), both), (bytes.clone(), vec![]));
+        assert_eq!(engine.request(&header, bytes.clone(), both), (vec![], vec![Step::Close]));
+        let (damaged, _) = engine.request(&header, bytes.clone(), both);
+        assert_eq!(damaged[..damaged.len() - 1], bytes[..bytes.len() - 1]);
+        assert_eq!(damaged.last().map(|byte| byte ^ 1), bytes.last().copied());
+        engine.pdu(&answer(4));
+        let (seen, steps) = engine.request(&header, bytes, both);
+        let answered = headers(&steps)[0];
+        assert!(seen.is_empty());
+        assert_eq!((answered.opcode(), answered.itt()), (Ok(Opcode::NopIn), Itt(3)));
+        assert_eq!((answered.numbering().stat_sn, written(&steps).len()), (Serial(5), 52));
+        // What the target says next comes behind it, and the target does not hear of the number.
+        assert_eq!(headers(&engine.pdu(&answer(5)))[0].numbering().stat_sn, Serial(6));
+        for (shown, own) in [(5, 5), (6, 5), (7, 6)] {
+            let (header, bytes) = request(command(shown), &[], both);
+            let (seen, _) = engine.request(&header, bytes, both);
+            assert_eq!(seen, request(command(own), &[], both).1, "{shown}");
+        }
+    }
+
+    #[test]
+    fn a_snack_is_refused_and_a_reassignment_answered() {
+        use iscsi_proto::pdu::{Reject, RejectReason, Snack, TaskRequest, TaskResponse, TaskResult};
+        let none = Digests::default();
+        let mut engine = engine(
+            "on 1st Snack: answer with Reject reason 3\non 1st TaskReassign: answer with TaskResponse response 4",
+        );
+        let snack = Snack {
+            kind: SnackType::Status,
+            lun: Lun::ZERO,
+            itt: Itt::RESERVED,
+            tag: u32::MAX,
+            exp_stat_sn: Serial(5),
+            begin: Serial(6),
+            length: 1,
+        };
+        engine.pdu(&answer(5));
+        let (header, bytes) = request(snack.clone(), &[], none);
+        let (_, steps) = engine.request(&header, bytes.clone(), none);
+        let reject = Reject::parse(&headers(&steps)[0]).unwrap();
+        assert_eq!((reject.reason, reject.numbering.stat_sn), (RejectReason::SnackReject, Serial(6)));
+        assert_eq!(written(&steps)[48..], header.0[..]);
+        let (seen, _) = engine.request(&header, bytes, none);
+        assert_eq!(Snack::parse(&Header::read(&seen).unwrap()).unwrap().begin, Serial(6));
+
+        let mut task = TaskRequest {
+            immediate: true,
+            function: TaskFunction::AbortTask,
+            lun: Lun::ZERO,
+            itt: Itt(4),
+            referenced: Itt(1),
+            cmd_sn: Serial(0),
+            exp_stat_sn: Serial(0),
+            ref_cmd_sn: Serial(0),
+            exp_data_sn: Serial(0),
+        };
+        let (header, bytes) = request(task.clone(), &[], none);
+        assert_eq!(engine.request(&header, bytes, none).1, [], "an abort is no reassignment");
+        task.function = TaskFunction::TaskReassign;
+        let (header, bytes) = request(task, &[], none);
+        let (_, steps) = engine.request(&header, bytes, none);
+        let response = TaskResponse::parse(&headers(&steps)[0]).unwrap();
+        assert_eq!((response.result, response.itt), (TaskResult::ReassignmentNotSupported, Itt(4)));
+    }
+
+    #[test]
+    fn a_line_may_mean_one_connection() {
+        for (number, kept) in [(1, 1), (2, 0), (3, 1)] {
+            let script = "on 1st NopIn of 2nd connection: drop".parse().unwrap();
+            assert_eq!(Engine::new(script, "", number).pdu(&answer(1)).len(), kept);
+        }
     }
 
     #[test]

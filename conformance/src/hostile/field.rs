@@ -86,10 +86,16 @@ impl Field {
         names.join(", ")
     }
 
+    /// What the header has in it.
+    pub(super) fn get(self, header: &Header) -> u64 {
+        let bytes = header.0.get(self.at..self.at + self.width).unwrap_or_default();
+        bytes.iter().fold(0, |value, byte| value << 8 | u64::from(*byte))
+    }
+
     /// Puts `value` into the header.
     pub(super) fn put(self, header: &mut Header, value: Value) {
+        let old = self.get(header);
         let Some(room) = header.0.get_mut(self.at..self.at + self.width) else { return };
-        let old = room.iter().fold(0_u64, |value, byte| value << 8 | u64::from(*byte));
         let new = match value {
             Value::Absolute(value) => value,
             Value::Relative(step) => old.wrapping_add(step),

@@ -1,6 +1,6 @@
 //! The bundled target, made to misbehave by a script.
 //!
-//! The target's core answers as it should, and the script changes what leaves it. It reads like a dialogue: each line says on
+//! The target's core answers as it should, and the script changes what leaves it, or what reaches it. It reads like a dialogue: each line says on
 //! which PDU what is done. Lines that fit the same PDU are applied in their order, `#` starts a comment.
 //!
 //! ```text
@@ -10,6 +10,10 @@
 //! on every R2T: duplicate
 //! on every DataIn from 2nd: set offset +4
 //! on 1st ScsiResponse: precede with AsyncMessage event 4 parameter3 3, delay 20 s
+//! on 2nd DataOut: corrupt data digest
+//! on 4th ScsiCommand of 1st connection: close
+//! on 1st TaskReassign: answer with TaskResponse response 4
+//! on 1st Snack: answer with Reject reason 3
 //! on connect: send "HTTP/1.1 400 Bad Request\x0d\x0a", close
 //! ```
 //!
@@ -18,6 +22,8 @@
 //! | `connect` | before anything else |
 //! | `1st DataIn`, `2nd R2T`, `12th PDU` | one PDU, counted on the connection; `PDU` is any |
 //! | `every NopIn`, `every PDU from 3rd` | all of them, or all from one on |
+//! | `1st Snack`, `every DataOut`, `3rd Request` | requests of the initiator, before the target sees them; `Request` is any, `TaskReassign` a TaskRequest for that |
+//! | `… of 2nd connection` | only on the connection that came second |
 //!
 //! | Action | |
 //! |---|---|
@@ -31,9 +37,14 @@
 //! | `truncate at N` | only its first N bytes go out |
 //! | `split every N`, `split every N for M ms` | in pieces of N bytes, with M ms between them |
 //! | `precede with KIND FIELD VALUE…`, `follow with KIND FIELD VALUE… data "…" x N` | a PDU that the target never meant, numbered as it should be, with the digests of the PDU beside it; and N of them |
+//! | `answer with KIND FIELD VALUE…` | the target does not see the request; this comes in its place, with the tag of the request, or for a Reject its header |
 //! | `shut window`, `open window` | from this PDU on MaxCmdSN is ExpCmdSN - 1, or as it should be |
 //! | `send "…"` | bytes that are no PDU, behind this one |
 //! | `close`, `silence`, `deaf` | behind this PDU the target closes, says nothing more, or reads nothing more |
+//!
+//! To requests `drop`, `corrupt` and `answer` can be done, and what has nothing to do with a PDU: `send`, `close`, `silence` and
+//! `deaf` come before the target's answer. StatSNs of PDUs that were inserted are kept from the target: what it hears of
+//! ExpStatSN is what it would hear without them.
 //!
 //! [`serve`] runs a connection over any transport, which with tokio's paused clock and an in-memory pipe is virtual time;
 //! [`Server`] listens on TCP.
@@ -41,6 +52,8 @@
 mod action;
 mod engine;
 mod field;
+mod numbers;
+mod outgoing;
 mod parse;
 mod script;
 mod serve;
@@ -49,4 +62,4 @@ mod words;
 pub use engine::{Engine, Step};
 pub use field::Field;
 pub use script::{Script, ScriptError};
-pub use serve::{Server, serve};
+pub use serve::{Server, serve, serve_nth};

@@ -6,7 +6,7 @@ use iscsi_proto::pdu::{Header, Opcode};
 
 use super::action::{Action, Inserted, Part};
 use super::field::{Field, Value};
-use super::script::{Rule, When};
+use super::script::{Kind, Rule, When};
 use super::words::{Word, clauses};
 
 /// Copies of one PDU, and bytes of a data segment, at most.
@@ -26,8 +26,19 @@ const KINDS: [(&str, Opcode); 10] = [
     ("Reject", Opcode::Reject),
 ];
 
+const REQUESTS: [(&str, Opcode); 8] = [
+    ("LoginRequest", Opcode::LoginRequest),
+    ("ScsiCommand", Opcode::ScsiCommand),
+    ("DataOut", Opcode::DataOut),
+    ("NopOut", Opcode::NopOut),
+    ("TaskRequest", Opcode::TaskRequest),
+    ("TextRequest", Opcode::TextRequest),
+    ("LogoutRequest", Opcode::LogoutRequest),
+    ("Snack", Opcode::Snack),
+];
+
 const ACTIONS: &str = "set, add, remove, text, data, corrupt, drop, duplicate, hold, delay, truncate, split, precede, follow, \
-                       shut, open, send, close, silence, deaf";
+                       answer, shut, open, send, close, silence, deaf";
 
 type Parsed<T> = Result<T, String>;
 
@@ -44,25 +55,34 @@ pub(super) fn rule(line: &str) -> Parsed<Option<Rule>> {
     let mut words = Words(when);
     words.expect("on")?;
     let when = words.when()?;
+    let connection = words.connection()?;
     words.end()?;
     if actions.is_empty() {
         return Err("a colon and at least one action are missing".into());
     }
     let actions = actions.iter().map(|words| action(words, when)).collect::<Parsed<_>>()?;
-    Ok(Some(Rule { when, actions }))
+    Ok(Some(Rule { when, connection, actions }))
 }
 
 fn action(words: &[Word], when: When) -> Parsed<Action> {
     let kind = match when {
         When::Connect => None,
-        When::Nth { kind, .. } | When::Every { kind, .. } => kind,
+        When::Nth { kind, .. } | When::Every { kind, .. } => Some(kind),
     };
     let mut words = Words(words);
-    let action = words.action(kind)?;
+    let action = words.action(kind.and_then(Kind::opcode))?;
     words.end()?;
     let stands_alone = matches!(action, Action::Send(_) | Action::Close | Action::Silence | Action::Deaf);
     if when == When::Connect && !stands_alone {
         return Err("on connect there is no PDU: only send, close, silence and deaf make sense".into());
+    }
+    let is_request = kind.is_some_and(Kind::is_request);
+    let fits_requests = matches!(action, Action::Drop | Action::Corrupt(_) | Action::Answer(_));
+    if is_request && !stands_alone && !fits_requests {
+        return Err("to a request only drop, corrupt, answer, send, close, silence and deaf can be done".into());
+    }
+    if !is_request && matches!(action, Action::Answer(_)) {
+        return Err("only requests of the initiator can be answered".into());
     }
     Ok(action)
 }
@@ -130,9 +150,25 @@ impl Words<'_> {
         number.ok_or_else(|| format!("expected `connect`, `every` or a number such as 1st, found `{word}`"))
     }
 
+    /// `of 2nd connection`, if it stands there.
+    fn connection(&mut self) -> Parsed<Option<u64>> {
+        if !self.accept("of") {
+            return Ok(None);
+        }
+        let number = self.ordinal()?;
+        self.expect("connection")?;
+        Ok(Some(number))
+    }
+
     /// A kind of PDU, or any.
-    fn kind(&mut self) -> Parsed<Option<Opcode>> {
-        if self.accept("PDU") { Ok(None) } else { self.opcode().map(Some) }
+    fn kind(&mut self) -> Parsed<Kind> {
+        for (name, kind) in [("PDU", Kind::Pdu), ("Request", Kind::Request), ("TaskReassign", Kind::TaskReassign)] {
+            if self.accept(name) {
+                return Ok(kind);
+            }
+        }
+        let request = REQUESTS.iter().find(|(name, _)| self.accept(name));
+        request.map_or_else(|| self.opcode(), |(_, opcode)| Ok(*opcode)).map(Kind::Of)
     }
 
     fn opcode(&mut self) -> Parsed<Opcode> {
@@ -140,7 +176,10 @@ impl Words<'_> {
         let found = KINDS.iter().find(|(name, _)| name.eq_ignore_ascii_case(word));
         found.map(|(_, opcode)| *opcode).ok_or_else(|| {
             let names = KINDS.map(|(name, _)| name).join(", ");
-            format!("`{word}` is no kind of PDU; these are: {names}, PDU")
+            let requests = REQUESTS.map(|(name, _)| name).join(", ");
+            format!(
+                "`{word}` is no kind of PDU; these are: {names}, PDU; and of requests: {requests}, TaskReassign, Request"
+            )
         })
     }
 
@@ -182,6 +221,7 @@ impl Words<'_> {
             "split" => self.split()?,
             "precede" => Action::Precede(self.inserted()?),
             "follow" => Action::Follow(self.inserted()?),
+            "answer" => Action::Answer(self.inserted()?),
             "shut" => self.expect("window").map(|()| Action::ShutWindow)?,
             "open" => self.expect("window").map(|()| Action::OpenWindow)?,
             "send" => Action::Send(self.next("bytes between quotes")?.bytes.clone()),
@@ -339,22 +379,22 @@ mod tests {
     fn lines_say_when_and_what() {
         let nth = |number, kind| When::Nth { number, kind };
         for (line, when, action) in [
-            ("on 3rd DataIn: corrupt data byte 7", nth(3, Some(Opcode::DataIn)), Action::Corrupt(Part::Data(7))),
-            ("on every R2T: duplicate", When::Every { from: 1, kind: Some(Opcode::R2t) }, Action::Duplicate(1)),
-            ("on every pdu from 22nd: drop", When::Every { from: 22, kind: None }, Action::Drop),
-            ("ON 1ST loginresponse: SET status 02 01", nth(1, Some(Opcode::LoginResponse)), set(36, 2, 0x201)),
-            ("on 11th PDU: set byte40 0xff", nth(11, None), set(40, 1, 255)),
+            ("on 3rd DataIn: corrupt data byte 7", nth(3, Kind::Of(Opcode::DataIn)), Action::Corrupt(Part::Data(7))),
+            ("on every R2T: duplicate", When::Every { from: 1, kind: Kind::Of(Opcode::R2t) }, Action::Duplicate(1)),
+            ("on every pdu from 22nd: drop", When::Every { from: 22, kind: Kind::Pdu }, Action::Drop),
+            ("ON 1ST loginresponse: SET status 02 01", nth(1, Kind::Of(Opcode::LoginResponse)), set(36, 2, 0x201)),
+            ("on 11th PDU: set byte40 0xff", nth(11, Kind::Pdu), set(40, 1, 255)),
             ("on connect: close # at once", When::Connect, Action::Close),
-            ("on 1st PDU: delay 1500 ms", nth(1, None), Action::Delay(Duration::from_millis(1500))),
-            ("on 1st PDU: text A=1 \"B=x y\"", nth(1, None), Action::Data(b"A=1\0B=x y\0".to_vec())),
-            ("on 1st PDU: data \"\\x01\"", nth(1, None), Action::Data(vec![1])),
+            ("on 1st PDU: delay 1500 ms", nth(1, Kind::Pdu), Action::Delay(Duration::from_millis(1500))),
+            ("on 1st PDU: text A=1 \"B=x y\"", nth(1, Kind::Pdu), Action::Data(b"A=1\0B=x y\0".to_vec())),
+            ("on 1st PDU: data \"\\x01\"", nth(1, Kind::Pdu), Action::Data(vec![1])),
             (
                 "on 1st PDU: set itt -1",
-                nth(1, None),
+                nth(1, Kind::Pdu),
                 Action::Set(Field { at: 16, width: 4 }, Value::Relative(u64::MAX)),
             ),
         ] {
-            assert_eq!(one(line), Rule { when, actions: vec![action] }, "{line}");
+            assert_eq!(one(line), Rule { when, connection: None, actions: vec![action] }, "{line}");
         }
         assert_eq!(one("on 1st PDU: drop, close").actions, [Action::Drop, Action::Close]);
         let inserted = &one("on 1st PDU: follow with NopIn ttt 5 itt reserved x 3").actions[0];
@@ -362,6 +402,39 @@ mod tests {
         assert_eq!(fields[1], (Field { at: 16, width: 4 }, Value::Reserved));
         assert_eq!(rule("").unwrap(), None);
         assert_eq!(rule("  # a comment: drop").unwrap(), None);
+    }
+
+    #[test]
+    fn lines_may_mean_requests_and_one_connection() {
+        let nth = |number, kind| When::Nth { number, kind };
+        for (line, when, connection, action) in [
+            ("on 2nd ScsiCommand: drop", nth(2, Kind::Of(Opcode::ScsiCommand)), None, Action::Drop),
+            (
+                "on every dataout from 3rd of 2nd connection: corrupt data digest",
+                When::Every { from: 3, kind: Kind::Of(Opcode::DataOut) },
+                Some(2),
+                Action::Corrupt(Part::DataDigest),
+            ),
+            ("on 9th Request of 1st connection: close", nth(9, Kind::Request), Some(1), Action::Close),
+            ("on connect of 3rd connection: close", When::Connect, Some(3), Action::Close),
+            ("on 1st R2T of 2nd connection: drop", nth(1, Kind::Of(Opcode::R2t)), Some(2), Action::Drop),
+        ] {
+            assert_eq!(one(line), Rule { when, connection, actions: vec![action] }, "{line}");
+        }
+        for (line, when, kind) in [
+            ("on 1st Snack: answer with Reject reason 3", nth(1, Kind::Of(Opcode::Snack)), Opcode::Reject),
+            (
+                "on 1st TaskReassign: answer with TaskResponse response 4",
+                nth(1, Kind::TaskReassign),
+                Opcode::TaskResponse,
+            ),
+        ] {
+            let rule = one(line);
+            assert_eq!(rule.when, when);
+            assert!(
+                matches!(&rule.actions[..], [Action::Answer(inserted)] if inserted.kind == kind && inserted.fields.len() == 1)
+            );
+        }
     }
 
     fn set(at: usize, width: usize, value: u64) -> Action {
@@ -388,6 +461,12 @@ mod tests {
             ("on connect: drop", "there is no PDU"),
             ("on 1st R2T: set key novalue", "expected KEY=VALUE"),
             ("on 1st R2T: send \"x", "not closed"),
+            ("on 1st R2T of 2nd: drop", "`connection` is missing"),
+            ("on 1st R2T of connection: drop", "found `connection`"),
+            ("on 1st Snack: duplicate", "to a request only drop"),
+            ("on 1st DataIn: answer with Reject", "only requests"),
+            ("on 1st Snack: answer with Snack", "`Snack` is no kind"),
+            ("on 1st Snack: answer Reject", "expected `with`"),
         ] {
             let error = rule(line).unwrap_err();
             assert!(error.contains(part), "{line}: {error}");

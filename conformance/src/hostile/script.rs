@@ -17,6 +17,8 @@ pub struct Script {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Rule {
     pub(super) when: When,
+    /// The connection that is meant, counted from 1 in the order in which they come; all if `None`.
+    pub(super) connection: Option<u64>,
     pub(super) actions: Vec<Action>,
 }
 
@@ -24,16 +26,70 @@ pub(super) struct Rule {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum When {
     Connect,
-    /// The PDU with this number, counted from 1, of a kind or of all.
+    /// The PDU with this number, counted from 1, of a kind.
     Nth {
         number: u64,
-        kind: Option<Opcode>,
+        kind: Kind,
     },
-    /// All PDUs of a kind, or of all, from this number on.
+    /// All PDUs of a kind from this number on.
     Every {
         from: u64,
-        kind: Option<Opcode>,
+        kind: Kind,
     },
+}
+
+/// Which PDUs are counted together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// All that the target sends.
+    Pdu,
+    /// All that the initiator sends.
+    Request,
+    /// TASK REASSIGN alone of all task management.
+    TaskReassign,
+    /// Those with this opcode, whoever sends them.
+    Of(Opcode),
+}
+
+/// How many PDUs of its kinds there have been with this one.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place {
+    pub(super) opcode: Option<Opcode>,
+    pub(super) of_opcode: u64,
+    /// Of all that go its way.
+    pub(super) of_all: u64,
+    /// Of TASK REASSIGN, if it is one.
+    pub(super) of_reassign: Option<u64>,
+    pub(super) is_request: bool,
+}
+
+impl Kind {
+    /// Whether initiators send it.
+    pub(super) fn is_request(self) -> bool {
+        match self {
+            Self::Pdu => false,
+            Self::Request | Self::TaskReassign => true,
+            Self::Of(opcode) => opcode.is_request(),
+        }
+    }
+
+    /// Its opcode, if it has one of its own.
+    pub(super) const fn opcode(self) -> Option<Opcode> {
+        match self {
+            Self::Of(opcode) => Some(opcode),
+            _ => None,
+        }
+    }
+
+    fn count(self, place: Place) -> Option<u64> {
+        match self {
+            Self::Pdu if !place.is_request => Some(place.of_all),
+            Self::Request if place.is_request => Some(place.of_all),
+            Self::TaskReassign => place.of_reassign,
+            Self::Of(opcode) if place.opcode == Some(opcode) => Some(place.of_opcode),
+            _ => None,
+        }
+    }
 }
 
 /// A line that makes no sense.
@@ -47,17 +103,12 @@ pub struct ScriptError {
 }
 
 impl When {
-    /// Whether it means a PDU that is the `of_kind`-th of its kind and the `of_all`-th of all.
-    pub(super) fn fits(self, opcode: Option<Opcode>, of_kind: u64, of_all: u64) -> bool {
-        let count = |kind: Option<Opcode>| match kind {
-            None => Some(of_all),
-            kind if kind == opcode => Some(of_kind),
-            _ => None,
-        };
+    /// Whether it means the PDU in this place.
+    pub(super) fn fits(self, place: Place) -> bool {
         match self {
             Self::Connect => false,
-            Self::Nth { number, kind } => count(kind) == Some(number),
-            Self::Every { from, kind } => count(kind).is_some_and(|count| count >= from),
+            Self::Nth { number, kind } => kind.count(place) == Some(number),
+            Self::Every { from, kind } => kind.count(place).is_some_and(|count| count >= from),
         }
     }
 }

@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::{Wake, Waker};
 
+use iscsi_proto::framer::{FrameLimits, Framing};
+use iscsi_proto::pdu::MAX_DATA_SEGMENT;
 use iscsi_proto::portal::Portal;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::net::{TcpListener, ToSocketAddrs};
@@ -16,6 +18,7 @@ use super::script::Script;
 use crate::target::config::Config;
 use crate::target::core::{Connection, Ending, Node};
 use crate::target::server::ServerError;
+use crate::target::ticker::{Ticker, keep};
 
 /// What one read can bring in.
 const READ: usize = 64 * 1024;
@@ -25,7 +28,7 @@ const READ: usize = 64 * 1024;
 pub struct Server {
     node: Arc<Node>,
     addr: SocketAddr,
-    _listener: JoinSet<()>,
+    _tasks: JoinSet<()>,
 }
 
 impl Server {
@@ -36,7 +39,8 @@ impl Server {
         let addr = listener.local_addr()?;
         let mut tasks = JoinSet::new();
         tasks.spawn(accept(listener, node.clone(), script));
-        Ok(Self { node, addr, _listener: tasks })
+        tasks.spawn(keep(node.clone()));
+        Ok(Self { node, addr, _tasks: tasks })
     }
 
     /// The address that the node listens at.
@@ -52,12 +56,14 @@ impl Server {
 
 async fn accept(listener: TcpListener, node: Arc<Node>, script: Script) {
     let mut connections = JoinSet::new();
+    let mut number = 0;
     while let Ok((stream, _)) = listener.accept().await {
         let (node, script) = (node.clone(), script.clone());
+        number += 1;
         connections.spawn(async move {
             let Ok(portal) = stream.local_addr().map(Portal::from) else { return };
             let _ = stream.set_nodelay(true);
-            if let Err(error) = serve(stream, node, portal, script).await {
+            if let Err(error) = serve_nth(stream, node, portal, script, number).await {
                 tracing::debug!(%error, "a hostile connection ended");
             }
         });
@@ -65,14 +71,25 @@ async fn accept(listener: TcpListener, node: Arc<Node>, script: Script) {
 }
 
 /// Serves one connection that came in at `portal`, as the script says, until either side closes it.
+///
+/// For the script it is the first. Several connections of one node can be served at a time; see
+/// [`keep`](crate::target::ticker::keep) for the time of a node without connections.
 pub async fn serve<IO>(io: IO, node: Arc<Node>, portal: Portal, script: Script) -> io::Result<()>
+where
+    IO: AsyncRead + AsyncWrite,
+{
+    serve_nth(io, node, portal, script, 1).await
+}
+
+/// [`serve`], for the connection with this number in the script, counted from 1.
+pub async fn serve_nth<IO>(io: IO, node: Arc<Node>, portal: Portal, script: Script, number: u64) -> io::Result<()>
 where
     IO: AsyncRead + AsyncWrite,
 {
     let (reader, writer) = tokio::io::split(io);
     let (steps, queue) = mpsc::unbounded_channel();
     let (deaf, ears) = watch::channel(false);
-    let target = Target::new(node, portal, script, steps);
+    let target = Target::new(node, portal, script, number, steps);
     tokio::select! {
         result = target.run(reader, ears) => result,
         result = write(writer, queue, deaf) => result,
@@ -81,6 +98,11 @@ where
 
 /// The target's core and the script.
 struct Target {
+    node: Arc<Node>,
+    ticker: Option<Ticker>,
+    /// What has come in and was not looked at, and what of it the target is to see.
+    input: Vec<u8>,
+    passed: Vec<u8>,
     connection: Connection,
     engine: Engine,
     steps: mpsc::UnboundedSender<Step>,
@@ -91,36 +113,77 @@ struct Target {
 struct Notifier(Notify);
 
 impl Target {
-    fn new(node: Arc<Node>, portal: Portal, script: Script, steps: mpsc::UnboundedSender<Step>) -> Self {
+    fn new(node: Arc<Node>, portal: Portal, script: Script, number: u64, steps: mpsc::UnboundedSender<Step>) -> Self {
         let notify = Arc::new(Notifier(Notify::new()));
-        let engine = Engine::new(script, portal.to_string());
-        let connection = Connection::new(node, portal, Waker::from(notify.clone()));
-        Self { connection, engine, steps, notify }
+        let engine = Engine::new(script, portal.to_string(), number);
+        let connection = Connection::new(node.clone(), portal, Waker::from(notify.clone()));
+        let (input, passed) = (Vec::new(), Vec::new());
+        Self { node, ticker: None, input, passed, connection, engine, steps, notify }
     }
 
     async fn run<IO: AsyncRead>(mut self, mut reader: ReadHalf<IO>, mut ears: watch::Receiver<bool>) -> io::Result<()> {
         self.queue(self.engine.connect());
-        let mut input = Vec::new();
         while self.connection.ending() == Ending::Open {
+            if self.ticker.is_none() && self.connection.keeps_time() {
+                self.ticker = Some(Ticker::new(self.node.clone()));
+            }
             let mut room = vec![0; READ];
             tokio::select! {
                 biased;
                 () = deafness(&mut ears) => return std::future::pending().await,
                 () = self.notify.0.notified() => self.connection.poll(),
+                () = Ticker::tick_of(self.ticker.as_mut()), if self.ticker.is_some() => self.connection.poll(),
                 result = reader.read(&mut room) => match result? {
                     0 => return Ok(()),
-                    len => input.extend_from_slice(room.get(..len).unwrap_or_default()),
+                    len => self.input.extend_from_slice(room.get(..len).unwrap_or_default()),
                 },
             }
-            let used = self.connection.receive(&input);
-            input.drain(..used);
+            self.work();
+        }
+        self.queue(vec![Step::Close]);
+        std::future::pending().await
+    }
+
+    /// Hands request after request to the target, and its answers to the script.
+    fn work(&mut self) {
+        loop {
+            let used = self.connection.receive(&self.passed);
+            self.passed.drain(..used);
             while let Some(pdu) = self.connection.next_pdu() {
                 let steps = self.engine.pdu(&pdu);
                 self.queue(steps);
             }
+            let is_stuck = !self.passed.is_empty() && used == 0;
+            if is_stuck || (self.passed.is_empty() && !self.take_request()) {
+                return;
+            }
         }
-        self.queue(vec![Step::Close]);
-        std::future::pending().await
+    }
+
+    /// Puts the next request in front of the target, as the script has it. Whether there was one.
+    fn take_request(&mut self) -> bool {
+        let digests = self.connection.digests();
+        let limits = FrameLimits {
+            max_data: MAX_DATA_SEGMENT,
+            allow_ahs: true,
+            header_digest: digests.header,
+            data_digest: digests.data,
+        };
+        match Framing::new(limits).head(&self.input) {
+            Ok(Some((header, layout))) if self.input.len() >= layout.total() => {
+                let bytes = self.input.drain(..layout.total()).collect();
+                let (bytes, steps) = self.engine.request(&header, bytes, digests);
+                self.queue(steps);
+                self.passed = bytes;
+                true
+            }
+            Ok(_) => false,
+            // That is for the target to judge.
+            Err(_) => {
+                self.passed = std::mem::take(&mut self.input);
+                !self.passed.is_empty()
+            }
+        }
     }
 
     fn queue(&self, steps: Vec<Step>) {

@@ -24,6 +24,23 @@ pub const EXCEPTIONS: &[Exception] = &[
         reason: "while states change by themselves only, tcmu-runner fails the command with HARDWARE ERROR 04/44/00, where SPC-5 wants \
                  ILLEGAL REQUEST for one that is not supported",
     },
+    Exception {
+        kind: "istgt",
+        scenario: "a target that wants digests",
+        reason: "it answers None when that is all that is offered, and logs the initiator in, although it is set up to demand both \
+                 (RFC 7143, sections 6.2.1 and 13.1)",
+    },
+    Exception {
+        kind: "istgt",
+        scenario: "WRITE AND VERIFY, or a read after",
+        reason: "it takes none of the data of WRITE AND VERIFY, says so by the residual, and answers GOOD (SBC-3, WRITE AND VERIFY); \
+                 the command ends with an error that says so",
+    },
+    Exception {
+        kind: "istgt",
+        scenario: "a persistent reservation is preempted",
+        reason: "PREEMPT leaves the key that was preempted in the list and takes out the other (SPC-4, service action PREEMPT)",
+    },
 ];
 
 /// Something that a target does in a way of its own, and that this initiator copes with.
@@ -52,6 +69,26 @@ pub const QUIRKS: &[Quirk] = &[
         target: "LIO",
         does: "answers status 0301 to a login at a target that does not exist, instead of 0203",
         answer: "it is told as it came; trying again is allowed, and has an end",
+    },
+    Quirk {
+        target: "istgt",
+        does: "in its normal mode closes one connection in ten before its Logout Response is sent",
+        answer: "the logout is an error that says so; the daemon takes it for done. Here it runs in its traditional mode",
+    },
+    Quirk {
+        target: "istgt",
+        does: "answers AuthMethod=Reject when it wants CHAP and only None is offered",
+        answer: "the error says that the target wants another way of authentication",
+    },
+    Quirk {
+        target: "open-isns",
+        does: "writes an address of IPv4 as `::a.b.c.d`, not `::ffff:a.b.c.d`",
+        answer: "it is taken for what is meant",
+    },
+    Quirk {
+        target: "open-isns",
+        does: "answers a query whose answer would pass some 8 KiB with \"internal error\"",
+        answer: "targets are asked for one by one (DevGetNext)",
     },
     Quirk {
         target: "tgt",

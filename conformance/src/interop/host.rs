@@ -4,6 +4,7 @@ use std::error::Error;
 use std::net::SocketAddr;
 
 use bytes::Bytes;
+use iscsi_initiator::core::chap::AuthError;
 use iscsi_initiator::core::login::LoginError;
 use iscsi_initiator::core::secret::{Auth, Chap, CredentialError, Credentials};
 use iscsi_initiator::{Builder, Config, ConnectError, Initiator, Lun, Session};
@@ -82,10 +83,13 @@ pub(super) async fn exchange(lab: &dyn Lab, disk: &Disk, lun: &Lun, offset: u64,
     }
 }
 
-/// A login without CHAP at a target that wants it. LIO closes the connection instead of a status 0201, see the quirks.
+/// A login without CHAP at a target that wants it. LIO closes the connection instead of a status 0201, see the quirks;
+/// istgt says first that it rejects the only way of authentication that was offered, and the login ends there.
 pub(super) async fn turned_away(builder: Builder) -> Made<()> {
     match builder.connect().await {
-        Err(ConnectError::Login(LoginError::Closed { .. })) => Ok(()),
+        Err(ConnectError::Login(LoginError::Closed { .. } | LoginError::Auth(AuthError::MethodRejected { .. }))) => {
+            Ok(())
+        }
         Err(ConnectError::Login(LoginError::Refused { status, .. })) if (status.class, status.detail) == (2, 1) => {
             Ok(())
         }

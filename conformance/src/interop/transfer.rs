@@ -1,5 +1,6 @@
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use iscsi_initiator::TransferOptions;
+use iscsi_initiator::core::CommandError;
 use rand::RngExt;
 
 use super::{Outcome, host};
@@ -69,8 +70,15 @@ pub(super) async fn durable(lab: &dyn Lab) -> Outcome {
     host::exchange(lab, &disk, &lun, 0, 4096).await?;
     lun.flush().await?;
     let data = Bytes::from(stamp::pieces(16, 8, 7));
-    lun.write_at_with(16 * PIECE, data, TransferOptions::FUA).await?;
-    let read = lun.read_into_with(16 * PIECE, bytes::BytesMut::zeroed(4096), TransferOptions::FUA).await?;
+    match lun.write_at_with(16 * PIECE, data.clone(), TransferOptions::FUA).await {
+        // It says so (MODE SENSE, bit DPOFUA), and is not asked then.
+        Err(CommandError::Unsupported(_)) => lun.write_at(16 * PIECE, data).await?,
+        result => result?,
+    }
+    let read = match lun.read_into_with(16 * PIECE, BytesMut::zeroed(4096), TransferOptions::FUA).await {
+        Err(CommandError::Unsupported(_)) => lun.read_into(16 * PIECE, BytesMut::zeroed(4096)).await?,
+        result => result?,
+    };
     stamp::check(&read, 16, 7)?;
     Ok(())
 }

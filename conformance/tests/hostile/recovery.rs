@@ -5,7 +5,8 @@ use std::sync::Arc;
 use conformance::hostile::Script;
 use iscsi_initiator::Session;
 
-use super::{COUNT, NEW, builder, content, fill, hostile, limits, medium, node, write};
+use super::Expect::{Fails, Fine, Over};
+use super::{COUNT, LONGEST, NEW, builder, content, fill, hostile, judge, limits, medium, node, play, runtime, write};
 
 /// Peak memory of this process in KiB, where the system tells.
 fn peak() -> Option<u64> {
@@ -55,4 +56,19 @@ async fn r261_a_new_session_goes_on_where_one_broke_down() {
     second.logout().await.unwrap();
     tokio::task::yield_now().await;
     assert_eq!(node.sessions(), []);
+}
+
+/// Scripts may speak of requests too: what they do to them shows.
+#[test]
+fn requests_are_lost_damaged_and_answered_in_the_target_s_place() {
+    for (script, expect) in [
+        ("on 1st TaskRequest: answer with TaskResponse response 5", Fails("abort", &["another task result"])),
+        ("on 1st NopOut: answer with NopIn", Fine),
+        ("on 2nd ScsiCommand: close", Over("write", &[])),
+        ("on 1st DataOut: corrupt data digest", Fails("write", &["(0B/47/05)"])),
+        ("on 1st ScsiCommand of 2nd connection: close", Fine),
+    ] {
+        let outcome = runtime().block_on(play(script, limits(), LONGEST));
+        judge(expect, &outcome).unwrap_or_else(|why| panic!("{script}: {why}"));
+    }
 }

@@ -245,6 +245,26 @@ fn commands_that_had_their_turn_while_the_connection_was_lost_are_begun_anew() {
     let (result, answers) = reassign(&mut second, early, 0);
     assert_eq!(result, TaskResult::FunctionComplete);
     assert_eq!(second.serve(answers, &bytes).status, Status::GOOD);
+    second.read(Command::TestUnitReady.encode(), 0);
+    assert_eq!(second.max_cmd_sn.distance_from(second.exp_cmd_sn), 127);
+}
+
+/// The place of a command that was not begun comes back when nobody takes it over.
+#[test]
+fn commands_that_were_not_begun_end_too() {
+    for reason in [LogoutReason::CloseConnection, LogoutReason::RemoveForRecovery] {
+        let (node, mut leader, mut second) = two();
+        let first = second.command(Command::TestUnitReady.encode(), 0);
+        leader.cmd_sn = second.cmd_sn;
+        let (early, _) = on(&mut leader, &mut second, write);
+        second.send(first, &[]);
+        assert_eq!(second.max_cmd_sn.distance_from(second.exp_cmd_sn), 127);
+        assert_eq!(logout(&mut second, reason, 0).result, LogoutResult::Closed);
+        node.advance(Duration::from_secs(100));
+        assert_eq!(reassign(&mut second, early, 0).0, TaskResult::TaskDoesNotExist);
+        second.read(Command::TestUnitReady.encode(), 0);
+        assert_eq!(second.max_cmd_sn.distance_from(second.exp_cmd_sn), 127);
+    }
 }
 
 fn recover_quietly(peer: &mut Peer, cid: u16) {

@@ -211,6 +211,16 @@ fn task_management_does_not_wait_for_ever_for_data_that_was_lost() {
     assert_eq!(result(&wait(&node, &mut peer, 6)), Some(TaskResult::FunctionComplete));
 }
 
+/// The data of a command that has failed is not asked for, and not waited for without an end.
+#[test]
+fn a_failed_command_is_answered_although_its_burst_does_not_end() {
+    let node = recovering(1, |_| {});
+    let mut peer = logged_in(&node, "1");
+    let first = begin(&mut peer);
+    assert!(peer.send(data_out(first.itt, first.ttt, 0, 512, false), &[1; 512]).is_empty());
+    assert_eq!(done(&wait(&node, &mut peer, 6)).status, Status::CHECK_CONDITION);
+}
+
 #[test]
 fn a_ping_shows_once_that_statuses_were_not_acknowledged() {
     let node = recovering(1, |_| {});

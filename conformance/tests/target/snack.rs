@@ -317,3 +317,21 @@ fn the_level_is_the_lower_one_and_limits_r2ts() {
         assert!(text.contains(&format!("MaxOutstandingR2T={r2ts}")), "{text:?}");
     }
 }
+
+/// What comes again is what the command returned, whatever was written since.
+#[test]
+fn data_that_comes_again_is_as_old_as_its_command() {
+    let mut peer = logged_in(&recovering(1, |_| {}), "1");
+    let (itt, sent) = read(&mut peer);
+    let command = ScsiCommand { write: true, exp_stat_sn: Serial(0), ..peer.command(Cdb::write(0, 2), 2 * BLOCK) };
+    assert_eq!(done(&peer.send(command, &[0xee; 2 * BLOCK])).status, Status::GOOD);
+    let request = snack(SnackType::Data, itt, RESERVED, (0, 0));
+    let again = peer.send(request, &[]);
+    assert_eq!(again.len(), sent.len());
+    assert!(
+        again
+            .iter()
+            .zip(&sent)
+            .all(|(again, sent)| again.data == sent.data && again.data.iter().all(|byte| *byte == 0))
+    );
+}

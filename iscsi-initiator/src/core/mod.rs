@@ -4,6 +4,7 @@ pub mod chap;
 pub mod command;
 pub mod error;
 pub mod event;
+pub mod isns;
 pub mod login;
 pub mod misbehaved;
 pub mod params;

@@ -3,6 +3,7 @@
 mod clock;
 pub(crate) mod connect;
 pub(crate) mod connection;
+pub(crate) mod isns;
 pub(crate) mod line;
 pub(crate) mod login;
 pub(crate) mod mailbox;

@@ -151,6 +151,7 @@ fn environment_section() -> Roff {
     for (name, text) in [
         ("RISCSI_DB", "Directory of the records."),
         ("RISCSI_RUN", "Directory of the daemon's socket."),
+        ("RISCSI_SYSFS", "Where the boot firmware's table is looked for, in firmware/ibft, instead of /sys."),
         ("RISCSI_SECRET", "Secret for the user of a URL, unless --secret-file is given."),
         ("RISCSI_TARGET_SECRET", "Secret that the target has to prove it knows, unless --secret-file is given."),
     ] {

@@ -10,6 +10,7 @@ use iscsi_proto::isid::Isid;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep};
 
+use super::rediscover;
 use crate::output::escape;
 use crate::settings::session::{Connection, Running, Setup};
 
@@ -175,6 +176,9 @@ impl Held {
                 Err(error) => error,
             };
             self.report(&error, &mut told);
+            if let Some(running) = self.elsewhere(&error).await {
+                return Some(running);
+            }
             if attempt == self.setup.reopen_max {
                 tracing::warn!("session {} is given up after {attempt} attempts (reopen_max)", self.sid);
                 return None;
@@ -183,6 +187,23 @@ impl Held {
             sleep(*pause).await;
             *pause = longer(*pause);
         }
+    }
+
+    /// Logs in where the target is told to be now, if that is elsewhere. The target may have been moved, or this portal may
+    /// be the one that broke.
+    async fn elsewhere(&self, error: &ConnectError) -> Option<Running> {
+        if !rediscover::may_help(error) {
+            return None;
+        }
+        for portal in rediscover::portals(&self.setup, &self.places).await {
+            let mut setup = self.setup.clone();
+            setup.node.portal = portal;
+            if let Ok(running) = setup.connect(self.isid).await {
+                tracing::warn!("session {} is at {} now, as discovery told", self.sid, setup.node.portal);
+                return Some(running);
+            }
+        }
+        None
     }
 
     /// Says once why it does not work, and again only if the reason is another.

@@ -12,6 +12,7 @@ mod held;
 mod instance;
 mod login;
 mod notify;
+mod rediscover;
 mod registry;
 mod server;
 mod state;

@@ -18,7 +18,7 @@ mod startup;
 
 use crate::cli::args::Extras;
 use crate::cli::program::Program;
-use crate::cli::request::{Firmware, Request};
+use crate::cli::request::Request;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::log;
@@ -46,7 +46,7 @@ fn dispatch(context: &Context, request: Request) -> Result<(), Failure> {
         Request::Session(request) => session::run(context, request),
         Request::Iface(request) => iface::run(context, request),
         Request::Host(request) => host::run(context, request),
-        Request::Firmware(Firmware::Show | Firmware::Login { .. }) => Err(firmware::absent()),
+        Request::Firmware(request) => firmware::run(context, request),
         Request::StopDaemon => login::stop(context),
     }
 }

@@ -16,6 +16,7 @@ use super::table::{DeviceView, TargetView};
 use crate::db::keys::Scope;
 use crate::db::node::{IfaceName, NodeId, Source};
 use crate::db::record::{Record, STARS};
+use crate::firmware::{BootTarget, Proof};
 
 /// The version of the schema.
 pub const SCHEMA: u32 = 1;
@@ -66,6 +67,11 @@ pub fn targets(targets: &[TargetView]) -> String {
     document("targets", targets.iter().map(target).collect())
 }
 
+/// What the boot firmware knows. Secrets are stars.
+pub fn firmware(targets: &[BootTarget]) -> Zeroizing<String> {
+    Zeroizing::new(document("firmware", targets.iter().map(boot_target).collect()))
+}
+
 /// A failure: the exit code and what is printed.
 pub fn error(code: u8, message: &str) -> String {
     document("error", json!({ "code": code, "message": message }))
@@ -111,6 +117,39 @@ fn record(record: &Record, show: bool) -> Value {
     };
     let keys = record.fields(show).into_iter().map(|field| (field.key, Value::from(field.value.as_str())));
     json!({ "type": kind, "keys": keys.collect::<Map<_, _>>() })
+}
+
+fn boot_target(target: &BootTarget) -> Value {
+    let stars = |proof: &Proof| proof.secret.as_ref().map(|_| STARS);
+    let nic = &target.nic;
+    json!({
+        "target": target.name,
+        "address": target.address,
+        "port": target.port,
+        "lun": target.lun,
+        "initiator_name": target.initiator,
+        "chap": {
+            "username": target.chap.user,
+            "password": stars(&target.chap),
+            "username_in": target.reverse.user,
+            "password_in": stars(&target.reverse),
+        },
+        "network": {
+            "hwaddress": nic.mac,
+            "netdev": nic.device,
+            "dhcp": nic.dhcp,
+            "ipaddress": nic.address,
+            "prefix_len": number(nic.prefix_len.as_deref()),
+            "subnet_mask": nic.mask,
+            "gateway": nic.gateway,
+            "dns": nic.dns.iter().flatten().collect::<Vec<_>>(),
+            "vlan": number(nic.vlan.as_deref()),
+        },
+    })
+}
+
+fn number(text: Option<&str>) -> Option<u32> {
+    text?.parse().ok()
 }
 
 fn iface_record(name: &IfaceName, record: &Record) -> Value {

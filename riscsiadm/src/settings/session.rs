@@ -10,7 +10,7 @@ use iscsi_initiator::core::params::DigestOffer;
 use iscsi_initiator::core::secret::Auth;
 use iscsi_initiator::core::{ConnectionError, Offer};
 use iscsi_initiator::tap::Tap;
-use iscsi_initiator::{Config, ConnectError, Initiator, Session};
+use iscsi_initiator::{Config, ConnectError, Discovery, Initiator, Session};
 use iscsi_proto::isid::Isid;
 use tokio::task::JoinHandle;
 
@@ -90,6 +90,13 @@ impl Setup {
             config: session_config(&record, login),
             initiator,
         })
+    }
+
+    /// How the target is looked for by who logs in to it, without credentials.
+    pub(crate) fn discovery(&self) -> Discovery {
+        let mut config = Config::default();
+        config.timeouts = self.config.timeouts;
+        Discovery::new(&Initiator::new(self.initiator.name.clone())).config(config)
     }
 
     /// Logs in once.

@@ -5,9 +5,16 @@
 mod basics;
 mod failures;
 mod iface;
+#[path = "../support/isns.rs"]
+#[expect(dead_code, reason = "the modes use more of it")]
+mod isns;
 mod json;
 mod loss;
+mod moved;
 mod parallel;
+#[path = "../support/portal.rs"]
+#[expect(dead_code, reason = "the modes use more of it")]
+mod portal;
 mod protocol;
 mod startup;
 #[path = "../support/target.rs"]
@@ -17,6 +24,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
@@ -25,8 +33,9 @@ use target::Target;
 
 /// The name of the target.
 const NAME: &str = "iqn.2001-04.com.example:disk1";
-/// How often a test looks for what has to come about. Each look takes some milliseconds.
+/// How often a test looks for what has to come about, and the pause between two looks: 20 s at least.
 const LOOKS: usize = 4000;
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// The program with a database and a daemon of its own.
 struct Tool {
@@ -130,7 +139,7 @@ impl Tool {
     fn until(&self, look: impl Fn() -> bool) {
         assert!(
             (0..LOOKS).any(|_| look() || {
-                std::thread::yield_now();
+                std::thread::sleep(PAUSE);
                 false
             }),
             "{}",

@@ -34,7 +34,7 @@ fn id(name: &str, portal: &str, tag: Option<u16>, iface: &str) -> NodeId {
 /// One target of an answer, at these addresses.
 fn found(name: &str, addresses: &[&str]) -> Found {
     let addresses = addresses.iter().map(|address| address.parse().unwrap()).collect();
-    Found { target: format!("iqn.2001-04.com.example:{name}").parse().unwrap(), addresses }
+    Found::new(format!("iqn.2001-04.com.example:{name}").parse().unwrap(), addresses)
 }
 
 fn send_targets(portal: &str) -> Source {

@@ -299,13 +299,6 @@ fn the_list_has_four_parts_even_when_it_is_empty() {
 }
 
 #[test]
-fn isns_is_refused_by_name() {
-    let line = "iSNS is not supported: ask the portals of the targets themselves, with -t sendtargets";
-    Tool::new().fails("-m discovery -t isns -p 10.0.0.1", 17, &[line]);
-    Tool::new().fails("-m discoverydb -t isns -p 10.0.0.1 -D", 17, &[line]);
-}
-
-#[test]
 fn a_login_needs_records() {
     let portal = Portal::with(&target("a", &[]));
     let (tool, at) = (Tool::new(), portal.addr);

@@ -7,6 +7,10 @@ mod discoverydb;
 mod firmware;
 mod host;
 mod iface;
+#[path = "../support/isns.rs"]
+mod isns;
+#[path = "isns.rs"]
+mod isns_mode;
 mod json;
 mod node;
 #[path = "../support/portal.rs"]

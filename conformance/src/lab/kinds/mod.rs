@@ -3,6 +3,8 @@
 mod bundled;
 mod ceph;
 mod container;
+mod isns;
+mod istgt;
 mod lio;
 mod tgt;
 
@@ -45,6 +47,18 @@ pub const KINDS: &[Kind] = &[
         about: "the Linux kernel's target, in a virtual machine (QEMU)",
         prepare: build_vm,
         start: lio::start,
+    },
+    Kind {
+        name: "istgt",
+        about: "istgt, a target in user space with two portals (Debian package istgt)",
+        prepare: || Ok(()),
+        start: istgt::start,
+    },
+    Kind {
+        name: "isns",
+        about: "isnsd, an iSNS server, with targets of istgt (Debian packages open-isns-server, open-isns-utils)",
+        prepare: || Ok(()),
+        start: isns::start,
     },
     Kind {
         name: "ceph",

@@ -52,7 +52,7 @@ const NAMES: [(Role, &str); 5] = [
     (Role::Digests, "iqn.2026-01.org.example:digests"),
 ];
 
-fn file(dir: &TempDir, name: &str, size: u64) -> Result<PathBuf, LabError> {
+pub(super) fn file(dir: &TempDir, name: &str, size: u64) -> Result<PathBuf, LabError> {
     let path = dir.path().join(name);
     File::create(&path).and_then(|file| file.set_len(size)).map_err(LabError::io("make a disk"))?;
     Ok(path)

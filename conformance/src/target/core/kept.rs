@@ -212,8 +212,8 @@ impl Run {
     }
 }
 
-/// Whether a PDU takes a StatSN for itself.
-pub(super) fn takes_stat_sn(header: &Header) -> bool {
+/// Whether a PDU of a target takes a StatSN for itself.
+pub fn takes_stat_sn(header: &Header) -> bool {
     match header.opcode() {
         Ok(Opcode::R2t) => false,
         Ok(Opcode::NopIn) => !header.itt().is_reserved(),

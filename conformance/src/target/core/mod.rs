@@ -25,6 +25,7 @@ mod wire;
 
 pub use connection::{Connection, HIGH_WATER};
 pub use full::Ending;
+pub use kept::takes_stat_sn;
 pub use node::{Node, SessionInfo, UnitError};
 pub use params::Params;
 pub use wire::{Digests, OutPdu, Wire};

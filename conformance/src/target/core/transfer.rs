@@ -217,13 +217,14 @@ impl Transfer {
         }
     }
 
-    /// After so long without data: the R2Ts to send once more. Bursts that have begun are asked for anew.
+    /// After so long without data: the R2Ts to send once more. Bursts that have begun are asked for anew; those that are
+    /// only swallowed count as over.
     pub(super) fn overdue(&mut self, patience: Duration, now: Duration) -> Option<Vec<Asked>> {
         if !self.recovers || self.is_settled() || now < self.touched + patience {
             return None;
         }
         self.touched = now;
-        if self.work.is_none() {
+        if !self.wants_more() {
             self.solicited.clear();
             self.unsolicited = None;
         }

@@ -86,6 +86,11 @@ impl Store {
         Ok(all)
     }
 
+    /// Where the record of a node says that it came from.
+    pub fn source_of(&self, id: &NodeId) -> Result<Option<Source>, DbError> {
+        Ok(source(&self.node(id)?))
+    }
+
     /// The records that came from one source.
     pub(super) fn owned_by(&self, links: &Links, source: &Source) -> Result<Vec<Entry>, DbError> {
         let mut owned = Vec::new();

@@ -1,9 +1,11 @@
 //! What a discovery brings into the database.
 
 use std::collections::{HashMap, HashSet};
+use std::fmt;
 
 use iscsi_proto::name::IscsiName;
 use iscsi_proto::portal::{Portal, TargetAddress};
+use zeroize::Zeroizing;
 
 use super::links::Links;
 use super::node::{Entry, set_source, set_tag};
@@ -23,6 +25,28 @@ pub struct Found {
     pub target: IscsiName,
     /// Its portals. None at all means the portal that was asked.
     pub addresses: Vec<TargetAddress>,
+    /// What new records of it say instead of the defaults.
+    pub defaults: Settings,
+    /// What all records of it say that this discovery makes or updates.
+    pub facts: Settings,
+}
+
+/// Keys of node records with their values, some of which are secret.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Settings(pub Vec<(&'static str, Zeroizing<String>)>);
+
+impl fmt::Debug for Settings {
+    /// Names the keys and no values.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.0.iter().map(|(key, _)| key)).finish()
+    }
+}
+
+impl Found {
+    /// A target at these addresses, of which nothing more is known.
+    pub fn new(target: IscsiName, addresses: Vec<TargetAddress>) -> Self {
+        Self { target, addresses, defaults: Settings::default(), facts: Settings::default() }
+    }
 }
 
 /// What is done with an answer.
@@ -114,7 +138,7 @@ impl Store {
         let ids = expand(source.portal(), found, ifaces);
         let records = ifaces.iter().map(|name| Ok((name, self.iface(name)?))).collect::<Result<_, DbError>>()?;
         self.change(|batch| {
-            let merge = Merge::new(self, source, &ids, records, policy)?;
+            let merge = Merge::new(self, source, (found, &ids), records, policy)?;
             let mut result = Discovered::default();
             for id in &ids {
                 result.nodes.push((id.clone(), merge.node(batch, id)?));
@@ -131,6 +155,7 @@ impl Store {
 struct Merge<'a> {
     store: &'a Store,
     source: &'a Source,
+    found: HashMap<(&'a IscsiName, Option<&'a Portal>), &'a Found>,
     ids: &'a [NodeId],
     ifaces: HashMap<&'a IfaceName, Record>,
     policy: Policy,
@@ -142,15 +167,21 @@ impl<'a> Merge<'a> {
     fn new(
         store: &'a Store,
         source: &'a Source,
-        ids: &'a [NodeId],
+        (found, ids): (&'a [Found], &'a [NodeId]),
         ifaces: HashMap<&'a IfaceName, Record>,
         policy: Policy,
     ) -> Result<Self, DbError> {
+        let portals = |found: &'a Found| {
+            let own = found.addresses.iter().map(|address| Some(&address.portal));
+            let asked = found.addresses.is_empty().then_some(source.portal());
+            own.chain(asked).map(move |portal| ((&found.target, portal), found))
+        };
         let mut entries = HashMap::<_, Vec<_>>::new();
         for entry in store.entries()? {
             entries.entry((entry.id.target.clone(), entry.id.portal.clone())).or_default().push(entry);
         }
-        Ok(Self { store, source, ids, ifaces, policy, links: Links::load(store)?, entries })
+        let found = found.iter().flat_map(portals).collect();
+        Ok(Self { store, source, found, ids, ifaces, policy, links: Links::load(store)?, entries })
     }
 
     fn node(&self, batch: &mut Batch<'_>, id: &NodeId) -> Result<Change, DbError> {
@@ -176,6 +207,7 @@ impl<'a> Merge<'a> {
         };
         let mut changed = record.clone();
         set_source(&mut changed, self.source)?;
+        self.settle(&mut changed, &entry.id, false)?;
         if changed != record {
             batch.write(entry.path.clone(), changed.to_file().as_bytes())?;
         }
@@ -198,6 +230,7 @@ impl<'a> Merge<'a> {
             Some(mut record) => {
                 set_tag(&mut record, id)?;
                 set_source(&mut record, self.source)?;
+                self.settle(&mut record, id, false)?;
                 self.store.put(batch, &self.links, &self.store.place(id)?, &record, self.source)?;
             }
         }
@@ -208,8 +241,19 @@ impl<'a> Merge<'a> {
     fn anew(&self, batch: &mut Batch<'_>, entry: &Entry) -> Result<(), DbError> {
         let missing = || DbError::NoIface(entry.id.iface.clone());
         let iface = self.ifaces.get(&entry.id.iface).ok_or_else(missing)?;
-        let record = self.store.fresh(&entry.id, iface, self.source)?;
+        let mut record = self.store.fresh(&entry.id, iface, self.source)?;
+        self.settle(&mut record, &entry.id, true)?;
         self.store.put(batch, &self.links, entry, &record, self.source)
+    }
+
+    /// Writes into a record what the source knows about the node.
+    fn settle(&self, record: &mut Record, id: &NodeId, new: bool) -> Result<(), DbError> {
+        let Some(found) = self.found.get(&(&id.target, Some(&id.portal))) else { return Ok(()) };
+        let defaults = found.defaults.0.iter().filter(|_| new);
+        for (key, value) in defaults.chain(&found.facts.0) {
+            record.identify(key, value)?;
+        }
+        Ok(())
     }
 
     /// The records that came from this source and whose portal is not in the answer.

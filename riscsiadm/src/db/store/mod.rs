@@ -23,7 +23,7 @@ mod node;
 use std::path::{Path, PathBuf};
 
 pub use discovery::Deleted;
-pub use merge::{Change, Discovered, Found, Policy, expand};
+pub use merge::{Change, Discovered, Found, Policy, Settings, expand};
 
 use super::config::Config;
 use super::error::DbError;

@@ -1,4 +1,4 @@
-//! Asking a portal for its targets, and saying why that did not work.
+//! Asking a portal or an iSNS server for targets, and saying why that did not work.
 
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
@@ -24,28 +24,68 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// The longest wait before a retry.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
-/// Asks `portal` as the discovery record says.
+/// How often an iSNS server that is busy is asked again; its record has no key for that.
+const BUSY_SERVER: i64 = 5;
+
+/// Who is asked.
+#[derive(Clone, Copy)]
+pub(super) enum Whom<'a> {
+    /// A portal, for its own targets.
+    Portal(&'a Portal),
+    /// An iSNS server, for all targets that it shows to the initiator.
+    Server(&'a Portal),
+}
+
+impl Whom<'_> {
+    fn portal(&self) -> &Portal {
+        match self {
+            Self::Portal(portal) | Self::Server(portal) => portal,
+        }
+    }
+
+    /// What it is called in messages.
+    fn method(&self) -> &'static str {
+        match self {
+            Self::Portal(_) => "SendTargets",
+            Self::Server(_) => "iSNS",
+        }
+    }
+
+    async fn ask(&self, discovery: &Discovery) -> Result<Targets, ConnectError> {
+        match self {
+            Self::Portal(portal) => discovery.send_targets(portal).await,
+            Self::Server(server) => discovery.isns(server).await,
+        }
+    }
+}
+
+/// Asks as the discovery record says. That of an iSNS server has no credentials, as its protocol has none.
 pub(super) fn ask(
     context: &Context,
     record: &Record,
-    portal: &Portal,
+    whom: Whom<'_>,
     initiator: &Initiator,
 ) -> Result<Targets, Failure> {
-    let auth = auth(context, record, "discovery.sendtargets", false)?;
-    let mut discovery = Discovery::new(initiator).auth(auth).config(config(context, record));
+    let mut discovery = Discovery::new(initiator).config(config(context, record));
+    if let Whom::Portal(_) = whom {
+        discovery = discovery.auth(auth(context, record, "discovery.sendtargets", false)?);
+    }
     if let Some(path) = &context.extras.trace {
         discovery = discovery.tap(Arc::new(Trace::create(path)?));
     }
-    let retries = record.number("discovery.sendtargets.reopen_max");
+    let retries = match whom {
+        Whom::Portal(_) => record.number("discovery.sendtargets.reopen_max"),
+        Whom::Server(_) => BUSY_SERVER,
+    };
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
     let result = runtime.block_on(async {
         tokio::select! {
-            result = patiently(&discovery, portal, retries) => Some(result),
+            result = patiently(&discovery, whom, retries) => Some(result),
             _ = ctrl_c() => None,
         }
     });
     let result = result.ok_or_else(|| Failure::new(Exit::Failure, "caught SIGINT, exiting..."))?;
-    result.map_err(|error| explain(context, portal, retries, &error))
+    result.map_err(|error| explain(context, whom, retries, &error))
 }
 
 fn config(context: &Context, record: &Record) -> Config {
@@ -67,20 +107,23 @@ fn positive(number: i64) -> Option<u32> {
 
 /// Asks again while the target itself says that it cannot answer for the moment. Nothing else gets better by waiting: a
 /// person who mistyped an address wants to know at once.
-async fn patiently(discovery: &Discovery, portal: &Portal, retries: i64) -> Result<Targets, ConnectError> {
+async fn patiently(discovery: &Discovery, whom: Whom<'_>, retries: i64) -> Result<Targets, ConnectError> {
     let mut pause = FIRST_PAUSE;
     for _ in 0..retries {
-        match discovery.send_targets(portal).await {
-            Err(ConnectError::Login(error)) if error.is_retriable() => tokio::time::sleep(pause).await,
+        match whom.ask(discovery).await {
+            Err(ConnectError::Login(error)) if error.is_retriable() => {}
+            Err(ConnectError::Isns(error)) if error.is_retriable() => {}
             result => return result,
         }
+        tokio::time::sleep(pause).await;
         pause = (pause * 2).min(LONGEST_PAUSE);
     }
-    discovery.send_targets(portal).await
+    whom.ask(discovery).await
 }
 
 /// Says what went wrong in the words of iscsiadm, and what to do about it in ours.
-fn explain(context: &Context, portal: &Portal, retries: i64, error: &ConnectError) -> Failure {
+fn explain(context: &Context, whom: Whom<'_>, retries: i64, error: &ConnectError) -> Failure {
+    let portal = whom.portal();
     let host = &portal.host;
     match error {
         ConnectError::Resolve { source, .. } => {
@@ -88,7 +131,7 @@ fn explain(context: &Context, portal: &Portal, retries: i64, error: &ConnectErro
         }
         ConnectError::Tcp { source, .. } => {
             context.warn(&format!("cannot make connection to {host}: {}", reason(source)));
-            if let Some(advice) = advice(source.kind(), portal.port) {
+            if let Some(advice) = advice(source.kind(), whom) {
                 context.warn(&advice);
             }
         }
@@ -109,7 +152,7 @@ fn explain(context: &Context, portal: &Portal, retries: i64, error: &ConnectErro
         error => context.warn(&capitalised(&error.to_string())),
     }
     let exit = exit(error);
-    Failure::new(exit, format!("Could not perform SendTargets discovery: {}", exit.text()))
+    Failure::new(exit, format!("Could not perform {} discovery: {}", whom.method(), exit.text()))
 }
 
 fn exit(error: &ConnectError) -> Exit {
@@ -140,10 +183,15 @@ fn remedy(context: &Context, portal: &Portal) -> String {
     )
 }
 
-fn advice(kind: ErrorKind, port: u16) -> Option<String> {
+fn advice(kind: ErrorKind, whom: Whom<'_>) -> Option<String> {
+    let what = match whom {
+        Whom::Portal(_) => "target",
+        Whom::Server(_) => "iSNS server",
+    };
     match kind {
         ErrorKind::ConnectionRefused => Some(format!(
-            "Nothing listens on port {port} there: check address and port, and that the target is running"
+            "Nothing listens on port {} there: check address and port, and that the {what} is running",
+            whom.portal().port
         )),
         ErrorKind::NetworkUnreachable | ErrorKind::HostUnreachable => {
             Some("There is no way to this address: check it, and the network".to_owned())

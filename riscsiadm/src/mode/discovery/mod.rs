@@ -3,6 +3,7 @@
 mod ask;
 mod run;
 
+use iscsi_proto::isns;
 use iscsi_proto::portal::DEFAULT_PORT;
 
 use super::node::not_all;
@@ -17,9 +18,6 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::node::{comma, kept};
 use crate::output::{discovery, json, record};
-
-/// The TCP port of iSNS.
-const ISNS_PORT: u16 = 3205;
 
 pub(super) fn run(context: &Context, request: Discovery) -> Result<(), Failure> {
     match request {
@@ -57,9 +55,14 @@ fn send_targets(portal: &PortalFilter) -> Source {
 fn stored(source: &Asked) -> Source {
     match source {
         Asked::SendTargets(portal) => send_targets(portal),
-        Asked::Isns(portal) => Source::Isns(portal.portal(ISNS_PORT)),
+        Asked::Isns(portal) => Source::Isns(portal.portal(isns::PORT)),
         Asked::Firmware => Source::Firmware,
     }
+}
+
+/// The keys that the record of a discovery address has.
+fn scope(source: &Source) -> Scope {
+    if matches!(source, Source::Isns(_)) { Scope::Isns } else { Scope::SendTargets }
 }
 
 /// In discovery mode a record that is missing is the caller's mistake.
@@ -94,8 +97,7 @@ fn show(context: &Context, source: &Source, reveal: bool) -> Result<(), Failure>
 
 fn new(context: &Context, source: &Source, changes: &Changes) -> Result<(), Failure> {
     let portal = source.portal().ok_or(DbError::NoRecords)?;
-    let scope = if matches!(source, Source::Isns(_)) { Scope::Isns } else { Scope::SendTargets };
-    check(scope, changes).map_err(|error| told(context, error))?;
+    check(scope(source), changes).map_err(|error| told(context, error))?;
     context.store.new_discovery(source)?;
     if !changes.is_empty() {
         context.store.update_discovery(source, changes)?;

@@ -5,12 +5,11 @@ use std::collections::HashSet;
 use iscsi_initiator::Initiator;
 use iscsi_initiator::core::targets::Targets;
 
-use super::ask::ask;
-use super::{not_found, send_targets};
-use crate::cli::request::{RecordUse, Run, Source as Asked, Writes};
+use super::ask::{Whom, ask};
+use super::{not_found, scope, stored};
+use crate::cli::request::{RecordUse, Run, Writes};
 use crate::db;
 use crate::db::error::DbError;
-use crate::db::keys::Scope;
 use crate::db::node::{IfaceName, NodeId, Source};
 use crate::db::record::Record;
 use crate::db::store::{Change, Found, Policy, expand};
@@ -23,19 +22,12 @@ use crate::output::json;
 use crate::output::node::{discovered, grouped, kept};
 
 pub(super) fn run(context: &Context, run: &Run) -> Result<(), Failure> {
-    let source = match &run.source {
-        Asked::SendTargets(portal) => send_targets(portal),
-        Asked::Isns(_) => return Err(no_isns()),
-        Asked::Firmware => return Err(firmware::absent()),
+    let source = stored(&run.source);
+    let (found, ifaces) = match &source {
+        Source::SendTargets(portal) => from_network(context, run, &source, Whom::Portal(portal))?,
+        Source::Isns(server) => from_network(context, run, &source, Whom::Server(server))?,
+        Source::Static | Source::Firmware => from_firmware(context, run)?,
     };
-    let Some(portal) = source.portal() else { return Err(DbError::NoRecords.into()) };
-    let ifaces = ifaces(context, &run.ifaces)?;
-    let rules = Rules::read(context, &source, run.record)?;
-    let answer = ask(context, &rules.record, portal, &initiator(context, &ifaces)?)?;
-    let found = found(context, answer);
-    if run.writes.record {
-        rules.store(context, &source)?;
-    }
     let nodes = write(context, &source, &found, &ifaces, run.writes)?;
     print(context, &nodes, run.level)?;
     if nodes.is_empty() {
@@ -44,11 +36,27 @@ pub(super) fn run(context: &Context, run: &Run) -> Result<(), Failure> {
     if run.login { log_in(context, &nodes) } else { Ok(()) }
 }
 
-fn no_isns() -> Failure {
-    Failure::new(
-        Exit::IsnsUnavailable,
-        "iSNS is not supported: ask the portals of the targets themselves, with -t sendtargets",
-    )
+fn from_network(
+    context: &Context,
+    run: &Run,
+    source: &Source,
+    whom: Whom<'_>,
+) -> Result<(Vec<Found>, Vec<IfaceName>), Failure> {
+    let ifaces = ifaces(context, &run.ifaces)?;
+    let rules = Rules::read(context, source, run.record)?;
+    let answer = ask(context, &rules.record, whom, &initiator(context, &ifaces)?)?;
+    let found = found(context, answer);
+    if run.writes.record {
+        rules.store(context, source)?;
+    }
+    Ok((found, ifaces))
+}
+
+/// The firmware says by itself which way it went, so nothing is bound to the interfaces that a person made.
+fn from_firmware(context: &Context, run: &Run) -> Result<(Vec<Found>, Vec<IfaceName>), Failure> {
+    let found = firmware::found(context, &firmware::targets()?);
+    let ifaces = if run.ifaces.is_empty() { vec![IfaceName::default_iface()] } else { ifaces(context, &run.ifaces)? };
+    Ok((found, ifaces))
 }
 
 /// The interfaces to bind to. Those that cannot be read are named and left out.
@@ -96,19 +104,19 @@ impl Rules {
     fn read(context: &Context, source: &Source, which: RecordUse) -> Result<Self, Failure> {
         let config = context.store.config();
         match context.store.discovery(source) {
-            Ok(record) if which == RecordUse::Fresh => Ok(Self::renewed(context, record)),
+            Ok(record) if which == RecordUse::Fresh => Ok(Self::renewed(context, source, record)),
             Ok(record) => Ok(Self { record, changes: Changes::new() }),
             Err(DbError::NoDiscovery(_)) if which != RecordUse::Stored => {
-                Ok(Self { record: config.record(Scope::SendTargets), changes: Changes::new() })
+                Ok(Self { record: config.record(scope(source)), changes: Changes::new() })
             }
             Err(error) => Err(not_found(source, error.into())),
         }
     }
 
     /// What `iscsid.conf` says counts again; what a person set in the record stays where the file is silent.
-    fn renewed(context: &Context, mut record: Record) -> Self {
+    fn renewed(context: &Context, source: &Source, mut record: Record) -> Self {
         let mut changes = Changes::new();
-        for key in Scope::SendTargets.keys() {
+        for key in scope(source).keys() {
             let value = context.store.config().get(key.name);
             if let Some(value) = value.filter(|value| *value != record.get(key.name))
                 && record.set(key.name, value).is_ok()
@@ -135,7 +143,7 @@ fn found(context: &Context, answer: Targets) -> Vec<Found> {
         context.warn(&skipped.to_string());
     }
     let targets = answer.targets.into_iter();
-    targets.map(|target| Found { target: target.name, addresses: target.addresses }).collect()
+    targets.map(|target| Found::new(target.name, target.addresses)).collect()
 }
 
 /// Brings the answer into the records as far as was asked, and gives its nodes with whether they have a record.

@@ -1,4 +1,4 @@
-//! The answer to SendTargets (RFC 7143, appendix C).
+//! Targets that were found, and the answer to SendTargets that tells of them (RFC 7143, appendix C).
 //!
 //! ```text
 //! TargetName=iqn.…      a record starts
@@ -22,11 +22,16 @@
 //! # Ok::<(), iscsi_initiator::core::targets::TargetsError>(())
 //! ```
 
-use std::collections::{HashMap, HashSet};
+mod collector;
 
+use std::net::IpAddr;
+
+use iscsi_proto::isns::ValueError;
 use iscsi_proto::keys::text::{MAX_KEY_LEN, TextError};
 use iscsi_proto::name::{IscsiName, NameError};
 use iscsi_proto::portal::{PortalError, TargetAddress};
+
+pub(super) use collector::{Collector, Place};
 
 /// The longest answer that is taken, in bytes: 16 MiB, some 150,000 targets with one address each.
 pub const MAX_TEXT: usize = 16 << 20;
@@ -69,6 +74,38 @@ pub enum Skipped {
         /// What is wrong with it.
         reason: PortalError,
     },
+    /// A portal of an iSNS server's answer that is none. A target all of whose portals are set aside is left out.
+    #[error("left out a portal of {target}: {reason}")]
+    Portal {
+        /// Whose portal it was to be.
+        target: IscsiName,
+        /// What is wrong with it.
+        reason: PortalFault,
+    },
+    /// A target that an iSNS server knows without any portal to reach it by.
+    #[error("left out {target}: the iSNS server knows no portal of it")]
+    NoPortal {
+        /// Its name.
+        target: IscsiName,
+    },
+}
+
+/// What is wrong with a portal that an iSNS server knows.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PortalFault {
+    /// An attribute of it is not what it should be.
+    #[error(transparent)]
+    Value(#[from] ValueError),
+    /// The address is that of no host.
+    #[error("{0} is the address of no host")]
+    Address(IpAddr),
+    /// It is reached by UDP, over which there is no iSCSI.
+    #[error("it is a port of UDP (RFC 4171, section 6.3.2)")]
+    Udp,
+    /// Address and port do not come one after the other.
+    #[error("its address has no port (RFC 4171, section 5.6.4)")]
+    NoPort,
 }
 
 /// What an answer holds.
@@ -143,7 +180,7 @@ pub fn parse(text: &[u8]) -> Result<Targets, TargetsError> {
         reader.pair(pair, offset)?;
         offset += pair.len() + 1;
     }
-    Ok(reader.finish())
+    Ok(reader.found.finish())
 }
 
 /// The text up to its last pair; the NUL after it may be missing or repeated. No text is no pair.
@@ -158,18 +195,12 @@ enum Record {
     #[default]
     None,
     Skipped,
-    Target(usize),
+    Target(Place),
 }
 
 #[derive(Default)]
 struct Reader {
-    found: Targets,
-    /// Which target has which name.
-    places: HashMap<IscsiName, usize>,
-    /// Every address that a target has.
-    addresses: HashSet<(usize, TargetAddress)>,
-    /// Targets that had an address which was set aside.
-    damaged: HashSet<usize>,
+    found: Collector,
     record: Record,
     entries: usize,
 }
@@ -188,7 +219,7 @@ impl Reader {
         let value = halves.next().ok_or(TextError::NoValue { offset })?;
         let value = String::from_utf8_lossy(value);
         match key {
-            b"TargetName" => self.name(&value),
+            b"TargetName" => self.record = self.found.name(&value).map_or(Record::Skipped, Record::Target),
             b"TargetAddress" => self.address(&value)?,
             other => {
                 let start = other.get(..MAX_KEY_LEN).unwrap_or(other);
@@ -198,53 +229,19 @@ impl Reader {
         Ok(())
     }
 
-    fn name(&mut self, text: &str) {
-        let next = self.found.targets.len();
-        self.record = match IscsiName::new(text) {
-            Ok(name) => {
-                let place = *self.places.entry(name.clone()).or_insert(next);
-                if place == next {
-                    self.found.targets.push(DiscoveredTarget { name, addresses: Vec::new() });
-                }
-                Record::Target(place)
-            }
-            Err(reason) => {
-                self.found.skipped.push(Skipped::Name { text: excerpt(text), reason });
-                Record::Skipped
-            }
-        };
-    }
-
     fn address(&mut self, text: &str) -> Result<(), TargetsError> {
         let place = match self.record {
             Record::None => return Err(TargetsError::AddressFirst),
             Record::Skipped => return Ok(()),
             Record::Target(place) => place,
         };
-        let Some(target) = self.found.targets.get_mut(place) else {
-            return Ok(());
-        };
         match text.parse::<TargetAddress>() {
-            Ok(address) => {
-                if self.addresses.insert((place, address.clone())) {
-                    target.addresses.push(address);
-                }
-            }
+            Ok(address) => self.found.address(place, address),
             Err(reason) => {
-                self.damaged.insert(place);
-                let target = target.name.clone();
-                self.found.skipped.push(Skipped::Address { target, text: excerpt(text), reason });
+                self.found.damaged(place, |target| Skipped::Address { target, text: excerpt(text), reason });
             }
         }
         Ok(())
-    }
-
-    /// A target that had addresses, none of them good, is not at the portal that was asked: it said so.
-    fn finish(self) -> Targets {
-        let Targets { targets, skipped } = self.found;
-        let lost = |place, target: &DiscoveredTarget| target.addresses.is_empty() && self.damaged.contains(&place);
-        let kept = targets.into_iter().enumerate().filter(|(place, target)| !lost(*place, target));
-        Targets { targets: kept.map(|(_, target)| target).collect(), skipped }
     }
 }
 
@@ -254,6 +251,8 @@ fn excerpt(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use proptest::prelude::*;
 
     use super::*;
