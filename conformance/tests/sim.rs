@@ -5,7 +5,7 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail as tests do")]
 
-use conformance::sim::{self, Cut, Plan, Report};
+use conformance::sim::{self, Cut, Plan, Recovered, Report};
 
 /// Seeds of an ordinary test run.
 const SEEDS: u64 = 1000;
@@ -115,4 +115,37 @@ fn r261_the_connection_is_lost_at_every_byte_with_digests() {
 #[test]
 fn r261_the_connection_is_lost_at_every_byte_without_digests() {
     cut_at_every_byte(false);
+}
+
+/// at error recovery level 1, Data-In and responses that the network loses come again: reads return what is
+/// on the disk, and what ends well is far more than what does not.
+#[test]
+fn what_the_network_loses_comes_again() {
+    let plays = |loss: u32| {
+        let play = |seed| sim::play(Plan::lossy(seed, loss)).unwrap_or_else(|failure| panic!("loss {loss}: {failure}"));
+        (0..200).fold(Total::default(), |total, seed| total.add(&play(seed).into()))
+    };
+    for loss in [3, 10, 50] {
+        let total = plays(loss);
+        println!("1 in {loss}: {total:?}");
+        assert!(total.succeeded > total.operations / 2, "{total:?}");
+        assert!(total.whole > 0, "{total:?}");
+    }
+}
+
+/// connections are lost one after the other, and at level 2 no command fails.
+#[test]
+fn connections_are_recovered() {
+    let play = |seed| sim::recover(seed).unwrap_or_else(|failure| panic!("{failure}"));
+    if let Some(seed) = number("SIM_RECOVER") {
+        println!("{:#?}", play(seed));
+        return;
+    }
+    let runs: Vec<Recovered> = (0..number("SIM_SEEDS").unwrap_or(500)).map(play).collect();
+    let count = |of: fn(&Recovered) -> usize| runs.iter().map(of).sum::<usize>();
+    let (lost, restored, failed) = (count(|run| run.lost), count(|run| run.restored), count(|run| run.failed));
+    println!("{} succeeded, {failed} failed, {lost} lost, {restored} restored", count(|run| run.succeeded));
+    // A simulator that loses nothing proves nothing.
+    assert!(lost > runs.len() && restored > runs.len() / 4, "{lost} {restored}");
+    assert!(runs.iter().filter(|run| run.level == 2).all(|run| run.failed == 0 && run.reason.is_none()));
 }

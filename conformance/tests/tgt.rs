@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use conformance::lab::{self, Lun as Disk, Target, stamp};
-use iscsi_initiator::core::{CommandError, ConnectionError};
+use iscsi_initiator::core::{CommandError, ConnectionError, Event};
 use iscsi_initiator::{Config, Discovery, Initiator, Lun, Session, TransferOptions, ZeroOptions};
 use iscsi_proto::scsi::ReservationType;
 
@@ -153,4 +153,71 @@ async fn a_disk_is_reserved_and_what_tgtd_lacks_is_told() {
     ] {
         assert!(matches!(error, CommandError::Unsupported(_)), "{error}");
     }
+}
+
+/// Four connections share the work; one of them is closed by tgtd in the middle of it, and the session goes on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r291_a_session_of_four_connections_outlives_one_of_them_under_load() {
+    const CHUNK: usize = 64 << 10;
+    let Some(setup) = lab::require(lab::tgt()) else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("disk.img");
+    stamp::file(&path, 32 << 20, 1).unwrap();
+    let target = Target::new(DISK).lun(Disk::file(&path)).param("MaxConnections", "4");
+    let tgt = setup.target(target).start().unwrap();
+    let initiator = Initiator::new(HOST.parse().unwrap());
+    let mut config = Config::default();
+    config.offer.max_connections = 4;
+    config.offer.default_time2wait = 0;
+    let builder = Session::builder(&initiator, DISK.parse().unwrap()).portal(tgt.portal().into()).config(config);
+    let session = builder.connect().await.unwrap();
+    assert_eq!(session.info().negotiated.max_connections, 4);
+    for cid in 1..4 {
+        assert_eq!(session.add_connection(&tgt.portal().into()).await.unwrap(), cid);
+    }
+    assert_eq!(tgt.connections(DISK).unwrap().len(), 4);
+    let mut events = session.events();
+    let lun = session.open(1.into()).await.unwrap();
+    let works: Vec<_> = (0..16)
+        .map(|worker: usize| {
+            let lun = lun.clone();
+            tokio::spawn(async move {
+                let mut uncertain = 0;
+                for round in 0..20 {
+                    let at = (worker * 32 + round) * CHUNK;
+                    let fresh = stamp::pieces(at as u64 / 512, CHUNK / 512, 2);
+                    // What was under way on the lost connection is done again: it is known that it may have been done.
+                    loop {
+                        match lun.write_at(at as u64, fresh.clone()).await {
+                            Ok(()) => break,
+                            Err(error) if error.is_retriable() => uncertain += 1,
+                            Err(error) => panic!("{error}"),
+                        }
+                    }
+                    let back = loop {
+                        match lun.read_at(at as u64, CHUNK).await {
+                            Ok(back) => break back,
+                            Err(error) if error.is_retriable() => uncertain += 1,
+                            Err(error) => panic!("{error}"),
+                        }
+                    };
+                    assert!(back == fresh, "{at}");
+                }
+                uncertain
+            })
+        })
+        .collect();
+    while session.stats().await.unwrap().data_sent < 4 << 20 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(tgt.kick_those(DISK, |nexus| nexus.connection == 2).unwrap(), 1);
+    let mut uncertain = 0;
+    for work in works {
+        uncertain += work.await.unwrap();
+    }
+    assert!(uncertain <= 16, "{uncertain}");
+    let lost = events.next().await;
+    assert!(matches!(lost, Some(Event::ConnectionLost { cid: 2, .. })), "{lost:?}");
+    assert_eq!(session.stats().await.unwrap().connections, 3);
+    session.logout().await.unwrap();
 }

@@ -16,6 +16,7 @@ use crate::core::secret::Auth;
 use crate::core::session::Patience;
 use crate::driver::Connection;
 use crate::driver::connect::{Way, connect};
+use crate::driver::dial::Dialer;
 use crate::driver::line::Line;
 use crate::driver::login::{Ended, log_in};
 use crate::driver::mailbox::Mailbox;
@@ -164,7 +165,7 @@ impl Builder {
             Ended::Moved(redirect) => Err(ConnectError::Redirected(redirect)),
             Ended::In { logged_in, received } => {
                 let info = self.info(&login, &logged_in);
-                Ok(self.start(io, *logged_in, &received, info, &stats))
+                Ok(self.start(io, login, &logged_in, (&received, &stats), info))
             }
         }
     }
@@ -192,7 +193,7 @@ impl Builder {
                     if !self.config.busy_poll.is_zero() {
                         io.read_at_once();
                     }
-                    return Ok(self.start(io, *logged_in, &received, info, &stats));
+                    return Ok(self.start(io, login, &logged_in, (&received, &stats), info));
                 }
             }
         }
@@ -240,10 +241,10 @@ impl Builder {
     fn start<IO>(
         &self,
         io: Line<IO>,
-        logged_in: LoggedIn,
-        received: &[u8],
+        login: LoginConfig,
+        logged_in: &LoggedIn,
+        left: (&[u8], &Stats),
         info: Info,
-        stats: &Stats,
     ) -> (Session, Connection<IO>)
     where
         IO: AsyncRead + AsyncWrite + Unpin,
@@ -257,8 +258,10 @@ impl Builder {
         };
         let mailbox = Arc::new(Mailbox::default());
         let (events, _) = broadcast::channel(EVENTS);
-        let session = Session::new(Arc::clone(&mailbox), events.downgrade(), info, timeouts.command);
-        let connection = Connection::new(io, logged_in.start, patience, (received, stats), mailbox, events);
+        let (way, tap, portal) = (self.way.clone(), self.tap.clone(), info.portal.clone());
+        let dialer = Dialer::new(login, logged_in, self.config.clone(), way, tap, portal).map(Arc::new);
+        let session = Session::new(Arc::clone(&mailbox), events.downgrade(), info, timeouts.command, dialer.clone());
+        let connection = Connection::new(io, &logged_in.start, patience, left, mailbox, events, dialer);
         (session, connection.busy_poll(self.config.busy_poll))
     }
 }

@@ -61,6 +61,9 @@ pub enum ConnectError {
     /// No portal was named.
     #[error("no portal was named")]
     NoPortal,
+    /// The session takes no further connection.
+    #[error("the session takes no further connection: {0}")]
+    NotAdded(#[source] CommandError),
     /// The discovery session ended before it had answered.
     #[error("discovery failed: {0}")]
     Discovery(#[source] CommandError),

@@ -39,13 +39,16 @@
 //! - **Every wait has a deadline** ([`Timeouts`]). A command that makes no progress is aborted; a target that does not
 //!   even answer that is given up.
 //! - **Nothing is called done that is not.** Data that was read reaches the caller only under GOOD status and with its
-//!   digest checked; a write has succeeded when the target said so for all of its bytes. After a lost connection nothing
-//!   is sent again: [`core::CommandError::is_known_not_executed`] tells what certainly did not happen.
+//!   digest checked; a write has succeeded when the target said so for all of its bytes. What is sent
+//!   again after a lost connection is what the target never took; [`core::CommandError::is_known_not_executed`] tells what
+//!   certainly did not happen.
 //! - **Cancellation is safe.** A future that is dropped leaves no trace if its command was not sent yet. Otherwise the
 //!   command runs to its end on the target, and its buffer lives as long. What a call leaves behind stands in its
 //!   documentation under "Cancellation".
 //! - **Pipelining needs no effort.** Calls from any number of clones and tasks share the connection; what piles up while
-//!   it is busy goes out in one write. One task per connection does all the work; more sessions use more cores.
+//!   it is busy goes out in one write. One task per session does all the work; more sessions use more cores.
+//! - **A session can have several connections** ([`Session::add_connection`]) and outlive the loss of one. With
+//!   [error recovery level 2](core::Offer::error_recovery_level) commands outlive it, too.
 //! - **Secrets** are wiped after use and never printed. Without digests or TLS below, TCP is all that protects data.
 //!
 //! # Features

@@ -12,12 +12,15 @@ use iscsi_proto::name::IscsiName;
 use iscsi_proto::pdu::{TaskFunction, TaskResult};
 use iscsi_proto::portal::{Portal, PortalGroupTag};
 use iscsi_proto::scsi::{Cdb, Inquiry, InquiryData, Lun as LunNumber, LunList, ReportLuns, Sense, Status, vpd_len};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::broadcast;
 
-use crate::core::command::{Command, Finished, Request, Response, is_success};
+use crate::core::command::{Command, Finished, Request, Response, Seat, is_success};
 use crate::core::login::Authentication;
 use crate::core::{CommandError, ConnectionError, Event, Negotiated, Stats};
+use crate::driver::dial::{Dialer, Joined};
 use crate::driver::mailbox::{Mailbox, Pending};
+use crate::error::ConnectError;
 use crate::lun::{Lun, Retry};
 
 /// A session with a target. Clones are handles of one session.
@@ -35,6 +38,8 @@ struct Handle {
     info: Info,
     /// How long a busy unit is waited for.
     patience: Duration,
+    /// How further connections are logged in; `None` in a discovery session.
+    dialer: Option<Arc<Dialer>>,
 }
 
 /// What is known of a session since login.
@@ -82,8 +87,9 @@ impl Session {
         events: broadcast::WeakSender<Event>,
         info: Info,
         patience: Duration,
+        dialer: Option<Arc<Dialer>>,
     ) -> Self {
-        Self(Arc::new(Handle { mailbox, events, info, patience }))
+        Self(Arc::new(Handle { mailbox, events, info, patience, dialer }))
     }
 
     /// What is known of the session since login.
@@ -100,6 +106,50 @@ impl Session {
     pub fn events(&self) -> Events {
         let over = || broadcast::channel(1).1;
         Events(self.0.events.upgrade().map_or_else(over, |events| events.subscribe()))
+    }
+
+    /// Adds a connection to `portal`, which has to be of the session's portal group, and says which number it has in the
+    /// session. Commands are spread over all connections from then on; each stays on the one that it was sent on.
+    ///
+    /// There may be as many as [`Negotiated::max_connections`] says, which is 1 unless [`Offer::max_connections`] offered
+    /// more (RFC 7143, sections 4.2.5.1 and 6.3.3). One that is lost is told by an [`Event`], and is not replaced as long as
+    /// others are left. The task that runs the session runs them all.
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectError::NotAdded`] if the session is over, is a discovery session, or has all its connections; otherwise as
+    /// when a session is logged in. The session goes on as it was.
+    ///
+    /// # Cancellation
+    ///
+    /// The TCP connection is closed, unless the session has taken it in.
+    ///
+    /// [`Offer::max_connections`]: crate::core::Offer::max_connections
+    pub async fn add_connection(&self, portal: &Portal) -> Result<u16, ConnectError> {
+        let (dialer, seat) = self.seat().await?;
+        self.attach(dialer.dial(portal, seat).await?, seat).await
+    }
+
+    /// The same over a transport of the caller's.
+    pub async fn add_connection_with<IO>(&self, io: IO) -> Result<u16, ConnectError>
+    where
+        IO: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let (dialer, seat) = self.seat().await?;
+        self.attach(dialer.join_over(io, seat).await?, seat).await
+    }
+
+    async fn seat(&self) -> Result<(&Dialer, Seat), ConnectError> {
+        let discovery = CommandError::Invalid("a discovery session has one connection");
+        let dialer = self.0.dialer.as_deref().ok_or(ConnectError::NotAdded(discovery))?;
+        let take = |finished| if let Finished::Seat(seat) = finished { Some(seat) } else { None };
+        let seat = self.ask(Request::Seat, take).await.map_err(ConnectError::NotAdded)?;
+        Ok((dialer, seat))
+    }
+
+    async fn attach(&self, joined: Joined, seat: Seat) -> Result<u16, ConnectError> {
+        self.0.mailbox.attach(joined).await.map_err(ConnectError::NotAdded)?;
+        Ok(seat.cid)
     }
 
     /// Sends a command and waits for its status, whatever that is. [`good`] makes an error of a bad one.

@@ -71,6 +71,11 @@ pub const QUIRKS: &[Quirk] = &[
         answer: "it is told as it came; trying again is allowed, and has an end",
     },
     Quirk {
+        target: "LIO",
+        does: "at error recovery level 2 answers TASK REASSIGN with function rejected where it goes on, and with complete where it knows no such task",
+        answer: "both are waited for, and an abort brings out the truth; Linux 6.1 does not survive it with several commands under way",
+    },
+    Quirk {
         target: "istgt",
         does: "in its normal mode closes one connection in ten before its Logout Response is sent",
         answer: "the logout is an error that says so; the daemon takes it for done. Here it runs in its traditional mode",
@@ -104,5 +109,10 @@ pub const QUIRKS: &[Quirk] = &[
         target: "tgt",
         does: "cuts long answers to SendTargets inside a key without the C bit",
         answer: "parts are joined until the F bit is set",
+    },
+    Quirk {
+        target: "tgt",
+        does: "names what is not as usual of the session in the logins of further connections, too, where it has no place",
+        answer: "values that are in force may be repeated",
     },
 ];

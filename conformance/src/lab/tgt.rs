@@ -216,8 +216,14 @@ impl Tgt {
 
     /// Closes all connections of a target without a word to the initiators; returns how many there were.
     pub fn kick(&self, target: &str) -> Result<usize, LabError> {
+        self.kick_those(target, |_| true)
+    }
+
+    /// The same for the connections that are `meant`.
+    pub fn kick_those(&self, target: &str, meant: impl Fn(&Nexus) -> bool) -> Result<usize, LabError> {
         let tid = self.tid(target)?;
-        let open = self.connections(target)?;
+        let mut open = self.connections(target)?;
+        open.retain(meant);
         for Nexus { session, connection, .. } in &open {
             let (sid, cid) = (session.to_string(), connection.to_string());
             self.tgtadm(&["--mode", "conn", "--op", "delete", "--tid", &tid, "--sid", &sid, "--cid", &cid])?;

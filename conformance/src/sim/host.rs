@@ -75,13 +75,13 @@ impl Host {
     }
 
     /// The stream has ended.
-    pub(super) fn end(&mut self) {
+    pub(super) fn end(&mut self, now: Time) {
         match &mut self.phase {
             Phase::Login { login, .. } => {
                 let error = login.take().map(|login| login.closed().to_string());
                 self.phase = Phase::Failed(error.unwrap_or_default());
             }
-            Phase::Full(core) => core.lost(LinkId::FIRST, &ConnectionError::ClosedByTarget),
+            Phase::Full(core) => core.lost(LinkId::FIRST, &ConnectionError::ClosedByTarget, now),
             Phase::Failed(_) => {}
         }
     }
@@ -156,6 +156,9 @@ impl Host {
                 self.staged.extend_from_slice(bytes);
                 let used = core.receive(LinkId::FIRST, &self.staged, now);
                 self.staged.drain(..used);
+                if core.closed().is_some() {
+                    self.staged.clear();
+                }
                 return;
             }
         }

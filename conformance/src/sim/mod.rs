@@ -22,12 +22,15 @@ mod judge;
 mod link;
 mod peer;
 mod plan;
+mod recovery;
+mod road;
 mod watch;
 mod world;
 
 use std::fmt;
 
 pub use plan::{Cut, Plan};
+pub use recovery::{Recovered, recover};
 
 /// What a run did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -58,6 +61,8 @@ pub struct Report {
 pub struct Failure {
     /// The seed.
     pub seed: u64,
+    /// What plays it again: `SIM_SEED` or `SIM_RECOVER`.
+    pub by: &'static str,
     /// Virtual time at which it was noticed.
     pub at: std::time::Duration,
     /// What was wrong.
@@ -66,10 +71,10 @@ pub struct Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { seed, at, what } = self;
+        let Self { seed, by, at, what } = self;
         write!(
             f,
-            "seed {seed} at {at:?}: {what}\nreplay: SIM_SEED={seed} cargo test -p conformance --test sim -- --nocapture"
+            "seed {seed} at {at:?}: {what}\nreplay: {by}={seed} cargo test -p conformance --test sim -- --nocapture"
         )
     }
 }
@@ -82,9 +87,14 @@ pub fn run(seed: u64) -> Result<Report, Failure> {
 /// Plays a plan that may have been changed.
 pub fn play(plan: Plan) -> Result<Report, Failure> {
     let seed = plan.seed;
-    let mut world = world::World::new(plan).map_err(|what| Failure { seed, at: std::time::Duration::ZERO, what })?;
+    let mut world = world::World::new(plan).map_err(|what| Failure {
+        seed,
+        by: "SIM_SEED",
+        at: std::time::Duration::ZERO,
+        what,
+    })?;
     match world.run() {
         Ok(()) => Ok(world.into_report()),
-        Err(what) => Err(Failure { seed, at: world.now(), what }),
+        Err(what) => Err(Failure { seed, by: "SIM_SEED", at: world.now(), what }),
     }
 }

@@ -60,7 +60,9 @@ async fn r258_a_logout_that_fails_says_why_and_closes_all_the_same() {
         let logout = log_out(&world);
         let request = request(&mut world.peer).await;
         answer(&mut world.peer, request.itt, result).await;
-        assert!(matches!(world.failed().await, ConnectionError::LogoutFailed(found) if found == result));
+        assert!(
+            matches!(world.failed().await, ConnectionError::LogoutFailed { result: found, time2wait: 9, time2retain: 9 } if found == result)
+        );
         assert!(ended(logout).await.is_err());
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use iscsi_proto::pdu::{Residual, TaskAttribute, TaskFunction, TaskResult};
 use iscsi_proto::scsi::{Cdb, LongCdb, Lun, Sense, SenseKey, Status};
+use iscsi_proto::serial::Serial;
 
 use super::error::CommandError;
 use super::payload::Payload;
@@ -110,6 +111,21 @@ pub enum Finished {
     LoggedOut,
     /// The counts asked for.
     Stats(Box<Stats>),
+    /// What the login of a further connection has to say.
+    Seat(Seat),
+    /// A further connection was added.
+    Joined,
+}
+
+/// What the login of a further connection, or of one in the place of a lost one, has to say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seat {
+    /// Its number in the session.
+    pub cid: u16,
+    /// The CmdSN of its login.
+    pub cmd_sn: Serial,
+    /// The StatSN that the lost connection expected; 0 for a further one.
+    pub exp_stat_sn: Serial,
 }
 
 /// The end of a request.
@@ -140,6 +156,8 @@ pub enum Request {
     Ping,
     /// A logout that closes the session.
     Logout,
-    /// The counts of the connection so far.
+    /// The counts of the session so far.
     Stats,
+    /// A place for a further connection.
+    Seat,
 }

@@ -44,8 +44,15 @@ pub enum ConnectionError {
         time2retain: u16,
     },
     /// The target answered a logout with a failure; the connection is closed all the same.
-    #[error("the target could not complete the logout: {}", logout_text(*.0))]
-    LogoutFailed(LogoutResult),
+    #[error("the target could not complete the logout: {}", logout_text(*.result))]
+    LogoutFailed {
+        /// What it answered.
+        result: LogoutResult,
+        /// Do not log in again before this many seconds.
+        time2wait: u16,
+        /// The target waits for another logout for this many seconds after that.
+        time2retain: u16,
+    },
     /// The target rejected a logout; the connection is closed all the same.
     #[error("the target rejected the logout: {0}")]
     LogoutRejected(RejectReason),
@@ -66,6 +73,12 @@ pub enum ConnectionError {
     /// The same, when the target rejects the request to abort.
     #[error("a command made no progress, and the target rejected the request to abort it: {0}")]
     AbortRejected(RejectReason),
+    /// Something was damaged or lost on its way, and did not come although it was asked for again (error recovery level 1).
+    #[error("{what} was lost on the way and did not come although it was asked for again")]
+    Unrecovered {
+        /// What was asked for.
+        what: &'static str,
+    },
     /// The future that runs the connection was dropped.
     #[error("the connection is no longer being run")]
     Abandoned,
@@ -186,12 +199,29 @@ pub enum CommandError {
         /// Whether it had been sent; if not, it was not executed.
         sent: bool,
     },
+    /// Data was damaged on its way, and the target would not send it again (a SNACK was rejected). The logical unit has
+    /// executed the command (RFC 7143, section 7.8).
+    #[error("data was damaged on its way, and the target would not send it again")]
+    Damaged,
     /// The task was ended by a task management function.
     #[error("the command was aborted")]
     Aborted,
     /// The command cannot be sent as it is. Nothing was sent.
     #[error("{0}")]
     Invalid(&'static str),
+    /// The connection that carried the command was lost, and the target did not go on with it over another one. Whether it was
+    /// executed is not known.
+    #[error("the connection was lost, and the target did not go on with the command ({result:?})")]
+    NotReassigned {
+        /// What the target answered.
+        result: TaskResult,
+    },
+    /// The session has as many connections as its two sides agreed on (MaxConnections).
+    #[error("the session has its {limit} connections already")]
+    TooManyConnections {
+        /// How many there may be.
+        limit: u16,
+    },
     /// The connection ended before the command did.
     #[error("the session ended: {error}")]
     Closed {
@@ -219,6 +249,7 @@ impl CommandError {
                 | Self::OutOfRange { .. }
                 | Self::Invalid(_)
                 | Self::Unsupported(_)
+                | Self::TooManyConnections { .. }
                 | Self::Miscompare { .. }
                 | Self::TimedOut { sent: false, .. }
                 | Self::Closed { sent: false, .. }
@@ -232,7 +263,7 @@ impl CommandError {
     pub const fn is_retriable(&self) -> bool {
         match self {
             Self::Status(status) => matches!(*status, Status::BUSY | Status::TASK_SET_FULL | Status::TASK_ABORTED),
-            Self::TimedOut { .. } | Self::Aborted => true,
+            Self::TimedOut { .. } | Self::Aborted | Self::Damaged | Self::NotReassigned { .. } => true,
             Self::Closed { error, .. } => error.is_retriable(),
             Self::Partial { error } => error.is_retriable(),
             _ => false,
@@ -249,7 +280,7 @@ impl From<CommandError> for io::Error {
 fn kind(error: &CommandError) -> io::ErrorKind {
     match error {
         CommandError::TimedOut { .. } => io::ErrorKind::TimedOut,
-        CommandError::Closed { .. } => io::ErrorKind::ConnectionAborted,
+        CommandError::Closed { .. } | CommandError::NotReassigned { .. } => io::ErrorKind::ConnectionAborted,
         CommandError::Misaligned { .. } | CommandError::OutOfRange { .. } | CommandError::Invalid(_) => {
             io::ErrorKind::InvalidInput
         }

@@ -19,4 +19,26 @@ pub enum Event {
     Message(AsyncEvent),
     /// A reject that ends no task.
     Reject(RejectReason),
+    /// A connection was added to the session.
+    ConnectionAdded {
+        /// Its number in the session.
+        cid: u16,
+    },
+    /// A connection was lost, and the session goes on: over its other connections, or, with error recovery level 2, over
+    /// one that takes its place.
+    ConnectionLost {
+        /// Its number in the session.
+        cid: u16,
+        /// Why it was lost.
+        error: String,
+        /// Seconds for which the target wants it left alone (DefaultTime2Wait, or what the target said).
+        time2wait: u16,
+        /// Seconds after that for which the target keeps its tasks (DefaultTime2Retain, or what the target said).
+        time2retain: u16,
+    },
+    /// A lost connection was taken up again.
+    ConnectionRestored {
+        /// Its number in the session.
+        cid: u16,
+    },
 }

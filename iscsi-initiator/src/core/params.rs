@@ -38,7 +38,7 @@ pub struct Offer {
     pub header_digest: DigestOffer,
     /// DataDigest; default none.
     pub data_digest: DigestOffer,
-    /// MaxConnections; 1 to 65535, default 1.
+    /// MaxConnections; 1 to 65535, default 1. Connections are added one by one, by `Session::add_connection`.
     pub max_connections: u16,
     /// InitialR2T; default `false`: ask for permission to send data unasked.
     pub initial_r2t: bool,
@@ -58,6 +58,10 @@ pub struct Offer {
     /// because sequences are in order (RFC 7143, section 13.19).
     pub max_outstanding_r2t: u16,
     /// ErrorRecoveryLevel; 0 to 2, default 0: what is lost ends the connection. In a discovery session it is always 0.
+    ///
+    /// At level 2 a command outlives its connection: it goes on over another one of the session, or, in a session that was
+    /// made over TCP by this crate, over one that takes its place. That needs a `default_time2retain` above 0, and is over
+    /// when [`default_time2wait`](Self::default_time2wait) and that have passed.
     pub error_recovery_level: u8,
     /// iSCSIProtocolLevel; 0 to 2. Default `None`: not offered, which means level 1.
     pub protocol_level: Option<u8>,

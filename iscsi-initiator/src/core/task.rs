@@ -13,6 +13,7 @@ use super::Time;
 use super::command::Token;
 use super::payload::Payload;
 use super::session::LinkId;
+use super::session::Repair;
 
 /// Where a task is in the table.
 pub(crate) type Slot = usize;
@@ -31,8 +32,8 @@ pub(crate) struct Task {
     /// When something last happened to it.
     pub(crate) progress: Time,
     pub(crate) timeout: Duration,
-    /// The task management request that aborts it.
-    pub(crate) aborted_by: Option<Slot>,
+    /// The request that aborts it, or that moves it to another connection.
+    pub(crate) manager: Option<Slot>,
 }
 
 #[derive(Debug)]
@@ -45,8 +46,24 @@ pub(crate) enum Kind {
         aborts: Option<Slot>,
         function: iscsi_proto::pdu::TaskFunction,
     },
+    /// A request to go on with a task over the connection that it is sent on (TASK REASSIGN).
+    Reassign {
+        task: Option<Slot>,
+    },
     Ping,
-    Logout,
+    /// A ping in the place of a numbered request that the target rejected.
+    Plug,
+    Logout(Leave),
+}
+
+/// What a logout closes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Leave {
+    Session,
+    /// The connection that it is sent on.
+    Own,
+    /// One that is lost.
+    Lost(LinkId),
 }
 
 #[derive(Debug)]
@@ -76,15 +93,29 @@ pub(crate) struct Scsi {
     pub(crate) r2t_sn: Serial,
     /// What the target asked for and has not been sent yet.
     pub(crate) bursts: VecDeque<Burst>,
+    /// Whether the task was moved to another connection, and no R2T has come since.
+    pub(crate) resumed: bool,
+    /// What is missing of what the target sent, if anything was.
+    pub(crate) repair: Option<Box<Repair>>,
+    /// Whether the target was asked to go on with it over another connection.
+    pub(crate) moved: bool,
 }
 
 impl Scsi {
+    /// Forgets what has come over a connection that is lost: the target sends it again, and asks for data again.
+    pub(crate) fn rewind(&mut self) {
+        (self.data_sn, self.received) = self.repair.as_mut().map_or((Serial(0), 0), |repair| repair.rewind());
+        self.bursts.clear();
+        self.resumed = true;
+    }
+
     /// Lets go of all memory that the command had.
     pub(crate) fn release(&mut self) {
         self.extended_cdb = Bytes::new();
         self.buffer = BytesMut::new();
         self.payload = Payload::default();
         self.bursts = VecDeque::new();
+        self.repair = None;
     }
 }
 
@@ -107,7 +138,7 @@ pub(crate) struct Burst {
 impl Task {
     /// A task that nobody waits for, not sent yet.
     pub(crate) const fn new(kind: Kind, lun: Lun, now: Time, timeout: Duration) -> Self {
-        Self { token: None, kind, lun, cmd_sn: None, link: LinkId::FIRST, progress: now, timeout, aborted_by: None }
+        Self { token: None, kind, lun, cmd_sn: None, link: LinkId::FIRST, progress: now, timeout, manager: None }
     }
 
     pub(crate) const fn scsi(&mut self) -> Option<&mut Scsi> {
@@ -115,6 +146,11 @@ impl Task {
             Kind::Scsi(scsi) => Some(scsi),
             _ => None,
         }
+    }
+
+    /// Whether the request takes a CmdSN of its own.
+    pub(crate) const fn is_numbered(&self) -> bool {
+        matches!(self.kind, Kind::Scsi(_) | Kind::Plug)
     }
 
     pub(crate) const fn was_sent(&self) -> bool {

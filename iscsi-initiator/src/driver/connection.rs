@@ -1,56 +1,49 @@
-//! The task of one connection: reads, hands over, writes, sleeps.
+//! The task of one session: reads, hands over, writes, sleeps.
 
 use std::future::Future;
-use std::io::IoSlice;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use iscsi_proto::framer::FrameLimits;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::broadcast;
 use tokio::time::{Sleep, sleep_until};
 
 use super::clock::Clock;
+use super::dial::{Dialer, Joined};
+use super::lane::{Lane, Lanes};
 use super::line::Line;
 use super::mailbox::{Mailbox, Message};
-use super::staging::Staging;
-use crate::core::command::{Completion, Request, Token};
+use crate::core::command::{Completion, Finished, Request, Token};
 use crate::core::session::{Core, LinkId, Patience, Start};
-use crate::core::{ConnectionError, Event, Stats, Time};
+use crate::core::{CommandError, ConnectionError, Event, Stats, Time};
+use crate::error::ConnectError;
 
-/// What is left of a data segment goes straight into its buffer if it is at least this long.
-const DIRECT: usize = 16 * 1024;
-/// Bytes read in one turn before the queue gets its turn.
-const READ_BUDGET: usize = 512 * 1024;
 /// Turns in one poll before other tasks of the runtime get theirs.
 const TURNS: usize = 16;
-/// Buffers per vectored write.
-const SLICES: usize = 64;
-/// How many bytes more than its data segment a PDU takes at most: header, AHS, padding, digests.
-const OVERHEAD: usize = 48 + 1020 + 3 + 8;
-/// The token under which the connection itself asks for things; no caller has it.
+/// The token under which the session itself asks for things; no caller has it.
 const OWN: Token = usize::MAX;
 
-/// Runs the connection of a session until it ends. It does nothing unless it is polled: spawn it, or poll it beside
+/// Runs the connections of a session until it ends. It does nothing unless it is polled: spawn it, or poll it beside
 /// the calls on the [`Session`](crate::Session).
 ///
 /// The result is `Ok` after a logout.
 ///
 /// # Cancellation
 ///
-/// Dropping it closes the transport without a logout, and ends every command with
+/// Dropping it closes all transports without a logout, and ends every command with
 /// [`ConnectionError::Abandoned`].
 #[must_use = "a connection does nothing unless it is polled"]
 pub struct Connection<IO> {
-    io: Line<IO>,
+    lanes: Lanes<IO>,
     core: Core,
     mailbox: Arc<Mailbox>,
-    /// `None` once the connection is over: listeners then see the end.
+    /// `None` once the session is over: listeners then see the end.
     events: Option<broadcast::Sender<Event>>,
-    staging: Staging,
-    staging_limit: usize,
+    /// How a lost connection is taken up again.
+    dialer: Option<Arc<Dialer>>,
+    dialling: Option<Dialling>,
     clock: Clock,
     sleep: Pin<Box<Sleep>>,
     /// When `sleep` ends; `None` if it is not to be waited for.
@@ -59,43 +52,49 @@ pub struct Connection<IO> {
     busy_poll: Duration,
     /// When it was last busy.
     busy: Time,
-    /// Whether the transport may still hold bytes that were written.
-    unflushed: bool,
     inbox: Vec<Message>,
     done: Vec<(Token, Completion)>,
     wakers: Vec<Waker>,
+}
+
+/// An attempt to take up a lost connection again.
+struct Dialling {
+    lost: LinkId,
+    attempt: Pin<Box<dyn Future<Output = Result<Joined, ConnectError>> + Send>>,
 }
 
 impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
     /// Takes over a connection that has just been logged in on. The login left bytes that came behind it, and its counts.
     pub(crate) fn new(
         io: Line<IO>,
-        start: Start,
+        start: &Start,
         patience: Patience,
         (received, stats): (&[u8], &Stats),
         mailbox: Arc<Mailbox>,
         events: broadcast::Sender<Event>,
+        dialer: Option<Arc<Dialer>>,
     ) -> Self {
         let clock = Clock::start();
-        let max_data = start.negotiated.max_recv_data_segment_length.max(FrameLimits::LOGIN.max_data);
-        let mut core = Core::new(start, patience, clock.now());
+        let now = clock.now();
+        let mut core = Core::new(start.clone(), patience, now);
         core.add_stats(stats);
-        let mut staging = Staging::new(received);
-        let used = core.receive(LinkId::FIRST, staging.bytes(), clock.now());
-        staging.consume(used);
+        let dialer = dialer.filter(|dialer| dialer.can_redial());
+        if dialer.is_some() {
+            core.reconnects();
+        }
+        let first = Lane::new(LinkId::FIRST, io, start, received, &mut core, now);
         Self {
-            io,
+            lanes: Lanes::new(first),
             core,
             mailbox,
             events: Some(events),
-            staging,
-            staging_limit: max_data as usize + OVERHEAD,
+            dialer,
+            dialling: None,
             clock,
             sleep: Box::pin(sleep_until(clock.at(Time::ZERO))),
             armed: None,
             busy_poll: Duration::ZERO,
             busy: Time::ZERO,
-            unflushed: false,
             inbox: Vec::new(),
             done: Vec::new(),
             wakers: Vec::new(),
@@ -115,78 +114,54 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
             && self.clock.now() < self.busy.saturating_add(self.busy_poll)
     }
 
-    /// Reads what has come, up to the budget. Says whether there was anything.
-    fn read(&mut self, cx: &mut Context<'_>, now: Time) -> bool {
-        let mut count = 0;
-        while count < READ_BUDGET && self.core.closed().is_none() {
-            let result = if let Some(landing) = self.core.landing(LinkId::FIRST, DIRECT) {
-                let mut room = ReadBuf::new(landing);
-                let poll = Pin::new(&mut self.io).poll_read(cx, &mut room);
-                let filled = room.filled().len();
-                poll.map_ok(|()| {
-                    self.core.landed(LinkId::FIRST, filled, now);
-                    filled
-                })
-            } else {
-                let poll = self.staging.poll_fill(&mut self.io, cx, self.staging_limit);
-                poll.map_ok(|filled| {
-                    let used = self.core.receive(LinkId::FIRST, self.staging.bytes(), now);
-                    self.staging.consume(used);
-                    filled
-                })
-            };
-            match result {
-                Poll::Pending => break,
-                Poll::Ready(Ok(0)) => self.core.lost(LinkId::FIRST, &ConnectionError::ClosedByTarget),
-                Poll::Ready(Ok(filled)) => count += filled,
-                Poll::Ready(Err(error)) => self.core.lost(LinkId::FIRST, &error.into()),
-            }
-        }
-        count != 0
-    }
-
     /// Takes over what callers want. Says whether there was anything.
     fn take_requests(&mut self, waker: &Waker, now: Time) -> bool {
         self.mailbox.collect(&mut self.inbox, waker);
         let any = !self.inbox.is_empty();
-        for message in self.inbox.drain(..) {
-            hand_over(&mut self.core, message, now);
-        }
-        any
-    }
-
-    /// Writes what is queued until the transport takes no more. Says whether it took anything.
-    fn write(&mut self, cx: &mut Context<'_>) -> bool {
-        let mut any = false;
-        while self.core.has_outgoing(LinkId::FIRST) {
-            let mut slices = [IoSlice::new(&[]); SLICES];
-            let filled = self.core.outgoing(LinkId::FIRST, &mut slices);
-            let slices = slices.get(..filled).unwrap_or_default();
-            match Pin::new(&mut self.io).poll_write_vectored(cx, slices) {
-                Poll::Pending => break,
-                Poll::Ready(Ok(0)) => return self.lose(cx, &ConnectionError::ClosedByTarget),
-                Poll::Ready(Ok(count)) => self.core.sent(LinkId::FIRST, count, self.clock.now()),
-                Poll::Ready(Err(error)) => return self.lose(cx, &error.into()),
-            }
-            (any, self.unflushed) = (true, true);
-        }
-        if self.unflushed {
-            match Pin::new(&mut self.io).poll_flush(cx) {
-                Poll::Pending => {}
-                Poll::Ready(Ok(())) => self.unflushed = false,
-                Poll::Ready(Err(error)) => return self.lose(cx, &error.into()),
+        let Self { lanes, core, inbox, done, .. } = self;
+        for message in inbox.drain(..) {
+            match message {
+                Message::Attach(token, joined) => match core.join(joined.start(), now) {
+                    Ok(link) => {
+                        lanes.add(link, *joined, core, now);
+                        done.push((token, Ok(Finished::Joined)));
+                    }
+                    Err(error) => done.push((token, Err(error))),
+                },
+                message => hand_over(core, message, now),
             }
         }
         any
     }
 
-    /// The transport takes nothing any more.
-    fn lose(&mut self, cx: &mut Context<'_>, error: &ConnectionError) -> bool {
-        // What has come until now counts: answers, and perhaps a better reason than "closed".
-        let now = self.clock.now();
-        let _ = (0..TURNS).all(|_| self.read(cx, now));
-        self.core.lost(LinkId::FIRST, error);
-        false
+    /// Takes up a lost connection again, if the core wants that. Says whether an attempt has ended.
+    fn dial(&mut self, cx: &mut Context<'_>, now: Time) -> bool {
+        let Some(dialer) = &self.dialer else { return false };
+        if self.dialling.as_ref().is_some_and(|dialling| !self.core.is_wanted(dialling.lost)) {
+            self.dialling = None;
+        }
+        if self.dialling.is_none()
+            && let Some((lost, seat)) = self.core.dial()
+        {
+            let dialer = Arc::clone(dialer);
+            self.dialling = Some(Dialling { lost, attempt: Box::pin(async move { dialer.redial(seat).await }) });
+        }
+        let Some(Dialling { lost, attempt }) = &mut self.dialling else { return false };
+        let lost = *lost;
+        let Poll::Ready(outcome) = attempt.as_mut().poll(cx) else { return false };
+        self.dialling = None;
+        match outcome {
+            Ok(joined) => {
+                if let Some(link) = self.core.reinstate(lost, joined.start(), now) {
+                    self.lanes.add(link, joined, &mut self.core, now);
+                }
+            }
+            Err(error) => {
+                tracing::info!(%error, "a lost connection cannot be taken up again yet");
+                self.core.not_reinstated(lost, now);
+            }
+        }
+        true
     }
 
     /// Waits for the core's deadline. Says whether it has come.
@@ -201,7 +176,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
         }
         self.armed = None;
         // A deadline passes where nothing has come for a while.
-        self.staging.shrink();
+        self.lanes.shrink();
         self.core.expire(self.clock.now());
         true
     }
@@ -209,12 +184,16 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
     /// One turn: reads come first. Says whether there may be more to do.
     fn turn(&mut self, cx: &mut Context<'_>) -> bool {
         let now = self.clock.now();
-        let mut busy = self.read(cx, now);
+        let mut busy = self.lanes.read(&mut self.core, cx, now);
+        self.lanes.sweep(&self.core);
         self.deliver();
         busy |= self.take_requests(cx.waker(), now);
-        busy |= self.write(cx);
+        busy |= self.dial(cx, now);
+        busy |= self.lanes.write(&mut self.core, cx, self.clock);
         self.deliver();
-        busy || self.tick(cx)
+        busy = busy || self.tick(cx);
+        self.lanes.sweep(&self.core);
+        busy
     }
 }
 
@@ -238,7 +217,13 @@ impl<IO> Connection<IO> {
         let mut last = self.core.stats();
         (last.in_flight, last.room) = (0, 0);
         for message in self.mailbox.close(&error, last) {
-            hand_over(&mut self.core, message, now);
+            match message {
+                Message::Attach(token, _) => {
+                    let closed = CommandError::Closed { error: error.clone(), sent: false };
+                    self.done.push((token, Err(closed)));
+                }
+                message => hand_over(&mut self.core, message, now),
+            }
         }
         self.deliver();
         self.events = None;
@@ -249,6 +234,7 @@ fn hand_over(core: &mut Core, message: Message, now: Time) {
     match message {
         Message::Submit(token, request) => core.submit(request, token, now),
         Message::Cancel(token) => core.cancel(token),
+        Message::Attach(..) => {}
         Message::Shutdown => core.submit(Request::Logout, OWN, now),
     }
 }
@@ -261,7 +247,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Future for Connection<IO> {
         for _ in 0..TURNS {
             let busy = this.turn(cx);
             if let Some(error) = this.core.closed().cloned() {
-                tracing::info!(reason = %error, "the connection has ended");
+                tracing::info!(reason = %error, "the session has ended");
                 this.close(&error);
                 return Poll::Ready(match error {
                     ConnectionError::LoggedOut => Ok(()),

@@ -9,6 +9,7 @@ use std::task::{Context, Poll, Waker};
 
 use slab::Slab;
 
+use super::dial::Joined;
 use crate::core::command::{Completion, Finished, Request, Token};
 use crate::core::{CommandError, ConnectionError, Stats};
 
@@ -16,6 +17,8 @@ use crate::core::{CommandError, ConnectionError, Stats};
 #[derive(Debug)]
 pub(crate) enum Message {
     Submit(Token, Request),
+    /// A further connection.
+    Attach(Token, Box<Joined>),
     /// Nobody waits for this request any more.
     Cancel(Token),
     /// The last handle of the session is gone.
@@ -48,16 +51,27 @@ enum Place {
 impl Mailbox {
     /// Hands a request over. It is on its way at once, whether or not the result is awaited.
     pub(crate) fn submit(self: &Arc<Self>, request: Request) -> Pending {
+        let counts = matches!(request, Request::Stats);
+        self.leave(counts, |token| Message::Submit(token, request))
+    }
+
+    /// Hands a further connection over.
+    pub(crate) fn attach(self: &Arc<Self>, joined: Joined) -> Pending {
+        self.leave(false, |token| Message::Attach(token, Box::new(joined)))
+    }
+
+    /// Leaves a message for the session's task. The last counts are there even after its end.
+    fn leave(self: &Arc<Self>, counts: bool, message: impl FnOnce(Token) -> Message) -> Pending {
         let (token, sleeper) = {
             let mut inner = self.lock();
             if let Some(error) = inner.closed.clone() {
                 let closed = Err(CommandError::Closed { error, sent: false });
-                let last = inner.last.clone().filter(|_| matches!(request, Request::Stats));
+                let last = inner.last.clone().filter(|_| counts);
                 let place = Place::Done(last.map_or(closed, |last| Ok(Finished::Stats(last))));
                 (inner.places.insert(place), None)
             } else {
                 let token = inner.places.insert(Place::Waiting(None));
-                inner.inbox.push(Message::Submit(token, request));
+                inner.inbox.push(message(token));
                 (token, inner.sleeper.take())
             }
         };

@@ -1,9 +1,11 @@
-//! The core on tokio: one task per connection.
+//! The core on tokio: one task per session.
 
 mod clock;
 pub(crate) mod connect;
 pub(crate) mod connection;
+pub(crate) mod dial;
 pub(crate) mod isns;
+mod lane;
 pub(crate) mod line;
 pub(crate) mod login;
 pub(crate) mod mailbox;

@@ -253,7 +253,9 @@ fn longer(pause: Duration) -> Duration {
 /// How long the target wants to be left alone after its connection was lost: what it said last, else what was negotiated.
 fn time2wait(end: Option<&ConnectionError>, negotiated: u16) -> Duration {
     let seconds = match end {
-        Some(ConnectionError::DroppedByTarget { time2wait, .. }) => *time2wait,
+        Some(ConnectionError::DroppedByTarget { time2wait, .. } | ConnectionError::LogoutFailed { time2wait, .. }) => {
+            *time2wait
+        }
         _ => negotiated,
     };
     Duration::from_secs(seconds.into())
@@ -261,12 +263,20 @@ fn time2wait(end: Option<&ConnectionError>, negotiated: u16) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use iscsi_proto::pdu::LogoutResult;
+
     use super::*;
 
     #[test]
     fn the_target_is_left_alone_for_as_long_as_it_wants() {
         let dropped = |time2wait| ConnectionError::DroppedByTarget { time2wait, time2retain: 0 };
+        let failed = |time2wait| ConnectionError::LogoutFailed {
+            result: LogoutResult::CleanupFailed,
+            time2wait,
+            time2retain: 0,
+        };
         for (end, negotiated, expected) in [
+            (Some(failed(9)), 2, 9),
             (Some(dropped(0)), 2, 0),
             (Some(dropped(65535)), 2, 65535),
             (Some(ConnectionError::ClosedByTarget), 2, 2),

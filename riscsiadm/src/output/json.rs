@@ -207,6 +207,8 @@ fn negotiated(params: &Params) -> Value {
         "ImmediateData": params.immediate_data,
         "InitialR2T": params.initial_r2t,
         "MaxOutstandingR2T": params.max_outstanding_r2t,
+        "ErrorRecoveryLevel": params.error_recovery_level,
+        "MaxConnections": params.max_connections,
     })
 }
 
@@ -379,6 +381,7 @@ mod tests {
                 "HeaderDigest": "None", "DataDigest": "CRC32C", "MaxRecvDataSegmentLength": 262_144,
                 "MaxXmitDataSegmentLength": 8192, "FirstBurstLength": 65_536, "MaxBurstLength": 16_776_192,
                 "ImmediateData": true, "InitialR2T": false, "MaxOutstandingR2T": 1,
+                "ErrorRecoveryLevel": 0, "MaxConnections": 1,
             },
             "host": 7,
             "luns": [

@@ -23,6 +23,7 @@ use crate::db::store::Store;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::ipc::secret::Secrets;
+use crate::output::escape;
 use crate::output::session::{IfaceView, Timeouts};
 
 /// Everything that a login needs, as the record had it when it was read.
@@ -121,7 +122,21 @@ impl Setup {
             builder = builder.tap(Arc::clone(tap));
         }
         let (session, connection) = builder.connect_unspawned().await?;
-        Ok((session, tokio::spawn(connection)))
+        let connection = tokio::spawn(connection);
+        self.add_connections(&session).await;
+        Ok((session, connection))
+    }
+
+    /// Adds connections, as many as the record and the target want. The session is up without them too.
+    async fn add_connections(&self, session: &Session) {
+        let info = session.info();
+        let portal = info.portal.as_ref().unwrap_or(&self.node.portal);
+        for number in 1..info.negotiated.max_connections.min(self.config.offer.max_connections) {
+            if let Err(error) = session.add_connection(portal).await {
+                let text = escape(&error.to_string()).into_owned();
+                return tracing::warn!("the session to {} has {number} connections: {text}", self.node.target);
+            }
+        }
     }
 }
 
@@ -216,6 +231,8 @@ fn offer(record: &Record, offer: &mut Offer) {
     offer.first_burst_length = number(record, "node.session.iscsi.FirstBurstLength").min(offer.max_burst_length);
     offer.default_time2wait = number(record, "node.session.iscsi.DefaultTime2Wait").min(3600) as u16;
     offer.default_time2retain = number(record, "node.session.iscsi.DefaultTime2Retain").min(3600) as u16;
+    offer.error_recovery_level = number(record, "node.session.iscsi.ERL").min(2) as u8;
+    offer.max_connections = number(record, "node.session.iscsi.MaxConnections").clamp(1, 65_535) as u16;
     offer.max_outstanding_r2t = number(record, "node.session.iscsi.MaxOutstandingR2T").clamp(1, 65_535) as u16;
 }
 
@@ -273,6 +290,8 @@ mod tests {
             ("node.conn[0].iscsi.HeaderDigest", "CRC32C,None"),
             ("node.conn[0].iscsi.DataDigest", "None,CRC32C"),
             ("node.session.scan", "manual"),
+            ("node.session.iscsi.ERL", "2"),
+            ("node.session.iscsi.MaxConnections", "3"),
         ])
         .unwrap();
         let seconds = Duration::from_secs;
@@ -284,6 +303,7 @@ mod tests {
         assert!(offer.initial_r2t && !offer.immediate_data);
         assert_eq!((offer.first_burst_length, offer.max_burst_length), (4096, 4096));
         assert_eq!(offer.max_recv_data_segment_length, 1024);
+        assert_eq!((offer.error_recovery_level, offer.max_connections), (2, 3));
         assert_eq!((offer.header_digest, offer.data_digest), (DigestOffer::PreferCrc32c, DigestOffer::PreferNone));
         assert_eq!(setup.initiator.name.as_str(), "iqn.2001-04.com.example:host");
     }
@@ -296,6 +316,7 @@ mod tests {
         assert_eq!(setup.budget, Duration::from_secs(120));
         assert_eq!(setup.timeouts, Timeouts { recovery: 120, target_reset: 30, lun_reset: 30, abort: 15 });
         assert_eq!(setup.auth, Auth::None);
+        assert_eq!((setup.config.offer.error_recovery_level, setup.config.offer.max_connections), (0, 1));
         assert_eq!((setup.iface.name.as_str(), setup.iface.transport.as_str()), ("default", "tcp"));
     }
 

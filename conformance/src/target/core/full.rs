@@ -146,15 +146,19 @@ impl FullFeature {
         if inside.is_none() || self.link.is_closed() || !self.unpark() {
             return self.end(Ending::Now, Leaving::Failed);
         }
+        self.take_mail();
+        self.overdue();
+        self.park();
+        self.count(0);
+    }
+
+    fn take_mail(&mut self) {
         for mail in self.link.take_mail() {
             match mail {
                 Mail::Request(held) => self.held(held),
                 Mail::Lost(cid) => self.tell_lost(cid),
             }
         }
-        self.overdue();
-        self.park();
-        self.count(0);
     }
 
     /// Sends a ping that the initiator has to answer.
@@ -266,7 +270,8 @@ impl FullFeature {
                 self.release();
             }
             Arrival::Early => {
-                let request = Some(Request { header: *header, ahs: ahs.to_vec(), data: data.to_vec() });
+                let request =
+                    Some(Request { header: *header, ahs: ahs.to_vec(), data: data.to_vec(), behind: Vec::new() });
                 let held = Held { cmd_sn, cid: self.link.cid, request };
                 self.session.hold(&self.link, held);
             }
@@ -282,9 +287,12 @@ impl FullFeature {
     }
 
     fn held(&mut self, held: Held) {
-        if let Some(Request { header, ahs, data }) = held.request {
+        if let Some(Request { header, ahs, data, behind }) = held.request {
             self.placed = self.session.places(&header);
             self.request_in_turn(&header, &ahs, &data);
+            for (header, data) in behind {
+                self.data_out(&header, Some(&data));
+            }
         }
     }
 
@@ -332,13 +340,18 @@ impl FullFeature {
 
     fn data_out(&mut self, header: &Header, data: Option<&[u8]>) {
         let Ok(pdu) = DataOut::parse(header) else { return self.reject(RejectReason::InvalidPduField, header) };
-        let (len, now) = (header.data_len(), self.node.now());
+        let (len, now, limit) = (header.data_len(), self.node.now(), self.params.first_burst as usize);
+        if !self.transfers.contains_key(&pdu.itt) {
+            self.take_mail();
+        }
         let taken = self.transfers.get_mut(&pdu.itt).map(|transfer| transfer.take(&pdu, len, data, now));
         match taken {
             Some(Ok(())) => self.proceed(pdu.itt),
             // The reject for the digest has been sent.
             _ if data.is_none() => {}
             None if self.ignored.contains(&pdu.itt) => {}
+            // Its command waits for others that were sent before it over another connection.
+            None if data.is_some_and(|data| self.session.hold_data(self.link.cid, header, data, limit)) => {}
             _ => self.reject(RejectReason::InvalidPduField, header),
         }
     }

@@ -258,6 +258,18 @@ impl Session {
         }
     }
 
+    /// Keeps Data-Out of a request that is held, up to `limit` bytes of it. False if none is held, or it has too much.
+    pub(super) fn hold_data(&self, cid: u16, header: &Header, data: &[u8], limit: usize) -> bool {
+        let mut state = self.state();
+        let Some(request) = state.window.held_mut(cid, header.itt()) else { return false };
+        let before: usize = request.data.len() + request.behind.iter().map(|(_, data)| data.len()).sum::<usize>();
+        let fits = !data.is_empty() && before + data.len() <= limit;
+        if fits {
+            request.behind.push((*header, data.to_vec()));
+        }
+        fits
+    }
+
     /// The next request that was held and whose turn it is, if it came on the connection `own`. Those of others that come
     /// before it are handed to them.
     pub(super) fn release(&self, own: u16) -> Option<Held> {

@@ -96,7 +96,7 @@ impl FullFeature {
             return self.end(Ending::Flush, Leaving::Failed);
         }
         let itt = command.itt;
-        let mut transfer = Transfer::new(command, work, data.len() as u32, &self.params);
+        let mut transfer = Transfer::new(command, work, data.len() as u32, &self.params, self.node.now());
         transfer.put(0, data);
         if transfer.is_settled() && !transfer.lacks_data() {
             return self.answer(transfer);

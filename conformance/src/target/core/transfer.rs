@@ -93,7 +93,7 @@ pub(super) struct Stray;
 
 impl Transfer {
     /// A task whose immediate data, `immediate` bytes, has been dealt with.
-    pub(super) fn new(command: ScsiCommand, work: Work, immediate: u32, params: &Params) -> Self {
+    pub(super) fn new(command: ScsiCommand, work: Work, immediate: u32, params: &Params, now: Duration) -> Self {
         let expected = if command.write { command.expected_length } else { 0 };
         let length = match &work {
             Work::Receive(receiver) => receiver.length(),
@@ -121,7 +121,7 @@ impl Transfer {
             recovers: params.recovers_data(),
             holes: VecDeque::new(),
             recoveries: 0,
-            touched: Duration::ZERO,
+            touched: now,
         }
     }
 

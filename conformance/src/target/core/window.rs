@@ -2,6 +2,7 @@
 
 use iscsi_proto::pdu::Header;
 use iscsi_proto::serial::Serial;
+use iscsi_proto::tags::Itt;
 
 /// ExpCmdSN, MaxCmdSN and the requests that came before their turn.
 #[derive(Debug)]
@@ -29,6 +30,8 @@ pub(super) struct Request {
     pub(super) header: Header,
     pub(super) ahs: Vec<u8>,
     pub(super) data: Vec<u8>,
+    /// Data-Out that came behind it unasked, while it waited.
+    pub(super) behind: Vec<(Header, Vec<u8>)>,
 }
 
 /// What to do with a request that is not immediate.
@@ -71,6 +74,12 @@ impl Window {
     /// Keeps a request until [`Window::release`] gives it back. Only for one that [`Window::arrive`] called early.
     pub(super) fn hold(&mut self, held: Held) {
         self.held.push(held);
+    }
+
+    /// The held request with this tag that came on the connection `cid`.
+    pub(super) fn held_mut(&mut self, cid: u16, itt: Itt) -> Option<&mut Request> {
+        let mut requests = self.held.iter_mut().filter(|held| held.cid == cid).filter_map(|held| held.request.as_mut());
+        requests.find(|request| request.header.itt() == itt)
     }
 
     /// The next request that was held and whose turn it is.
@@ -136,7 +145,7 @@ mod tests {
 
     fn held(cmd_sn: Serial) -> Held {
         let header = Header::new(Opcode::NopOut);
-        Held { cmd_sn, cid: 0, request: Some(Request { header, ahs: vec![], data: vec![] }) }
+        Held { cmd_sn, cid: 0, request: Some(Request { header, ahs: vec![], data: vec![], behind: vec![] }) }
     }
 
     #[test]

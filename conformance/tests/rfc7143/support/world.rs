@@ -15,7 +15,7 @@ use super::peer::{Peer, pattern};
 /// The logical unit of all commands.
 pub(crate) const LUN: u8 = 3;
 /// Room in each direction of the pipe: more than any test says at once.
-const PIPE: usize = 1 << 20;
+pub(crate) const PIPE: usize = 1 << 20;
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
 
 /// A session that has logged in, and its peer.

@@ -68,6 +68,14 @@ impl Parameters {
         }
     }
 
+    /// Whether the value holds already.
+    pub(super) fn holds(&self, key: Key, value: &str) -> bool {
+        let mut with = self.base.clone();
+        put(&mut with, key, value);
+        let known = self.ours.iter().any(|(ours, _)| *ours == key);
+        known && declared(key, value).is_ok() && with == self.base
+    }
+
     /// The values in force, now that the target has ended the stage.
     pub(super) fn finish(mut self) -> Result<Settled, LoginError> {
         let pending = std::mem::take(&mut self.pending);

@@ -161,6 +161,7 @@ impl State {
                 return Err(PeerMisbehaved::RepeatedKey { key: name }.into());
             }
             match key {
+                Some(key) if self.is_in_force(key, &value) => {}
                 Some(key) if !self.is_in_place(key) => return Err(PeerMisbehaved::MisplacedKey { key }.into()),
                 Some(key @ (Key::TargetAlias | Key::TargetAddress | Key::TargetPortalGroupTag)) => {
                     self.identity.take(key, value)?;
@@ -184,6 +185,13 @@ impl State {
             _ => keys::Stage::Operational,
         };
         key.spec().allowed(Party::Target, stage) && (self.leading || !key.spec().leading_only)
+    }
+
+    /// Whether the target repeats a value of the session in the login of a further connection. It has no place there, but
+    /// some targets name what is not as usual in every login (tgt), and it changes nothing.
+    fn is_in_force(&self, key: Key, value: &str) -> bool {
+        let further = !self.leading && self.request.current == Stage::Operational;
+        further && key.spec().leading_only && self.parameters.holds(key, value)
     }
 
     fn enter_operational(mut self: Box<Self>) -> Step {

@@ -5,12 +5,13 @@ use std::time::Duration;
 use iscsi_proto::pdu::{RejectReason, TaskFunction, TaskResult};
 use iscsi_proto::scsi::Lun;
 use iscsi_proto::serial::Serial;
-use iscsi_proto::tags::Ttt;
+use iscsi_proto::tags::Itt;
 
 use super::super::command::Request;
 use super::super::error::{CommandError, ConnectionError};
-use super::super::task::{Kind, Slot, Task};
+use super::super::task::{Kind, Leave, Slot, Task};
 use super::link::{Link, LinkId, LinkState};
+use super::repair::is_damage;
 use super::{Core, State, Time};
 
 /// Tags of ended tasks that are remembered.
@@ -23,14 +24,16 @@ impl Core {
             return None;
         }
         let tasks = (self.tasks.len() != 0).then_some(self.expiry);
-        let links = self.links.iter().filter_map(|(_, link)| self.link_deadline(link)).min();
+        let of = |link| self.link_deadline(link).into_iter().chain(self.repair_deadline(link)).min();
+        let links = self.links.iter().filter_map(|(_, link)| of(link)).min();
         tasks.into_iter().chain(links).min()
     }
 
-    /// When a connection is pinged or logged out, if nothing happens before.
+    /// When a connection is pinged, logged out or recovered, if nothing happens before.
     fn link_deadline(&self, link: &Link) -> Option<Time> {
         match link.state {
             LinkState::Draining(at) => Some(at),
+            LinkState::Lost(ref lost) if matches!(self.state, State::Open) => Some(lost.deadline()),
             // A session that is being logged out asks for no signs of life.
             LinkState::Open if link.ping.is_none() && matches!(self.state, State::Open) => {
                 Some(link.heard.saturating_add(self.patience.idle?))
@@ -45,11 +48,17 @@ impl Core {
         if self.expiry <= now {
             self.expire_tasks();
         }
+        let due = |link: &Link| self.repair_deadline(link).is_some_and(|at| at <= now);
+        let due: Vec<LinkId> = self.links.iter().filter(|(_, link)| due(link)).map(|(id, _)| id).collect();
+        for link in due {
+            self.repair_due(link);
+        }
         let due = |link: &Link| self.link_deadline(link).is_some_and(|at| at <= now);
         let due: Vec<LinkId> = self.links.iter().filter(|(_, link)| due(link)).map(|(id, _)| id).collect();
         for link in due {
             match self.links[link].state {
                 LinkState::Draining(_) => self.send_logout(link),
+                LinkState::Lost(_) => self.recover(link),
                 _ => self.links[link].ping = self.accept_on(link, Request::Ping, None).ok(),
             }
         }
@@ -85,6 +94,8 @@ impl Core {
         let Some(task) = self.tasks.get_mut(slot) else { return };
         let (after, link) = (task.timeout, task.link);
         match task.kind {
+            // The recovery of its connection has a deadline of its own.
+            _ if task.was_sent() && !self.links[link].is_live() => task.progress = self.now,
             _ if !task.was_sent() => {
                 self.stats.timeouts += 1;
                 self.forget(slot, CommandError::TimedOut { after, sent: false });
@@ -94,21 +105,23 @@ impl Core {
                 self.abort(slot);
             }
             Kind::Text(_) => self.lose_silent(link, "a text request", after),
-            Kind::Management { .. } => self.lose_silent(link, "a task management request", after),
-            Kind::Ping => self.lose_silent(link, "a ping", after),
-            Kind::Logout => self.lose_silent(link, "a logout", after),
+            Kind::Management { .. } | Kind::Reassign { .. } => {
+                self.lose_silent(link, "a task management request", after);
+            }
+            Kind::Ping | Kind::Plug => self.lose_silent(link, "a ping", after),
+            Kind::Logout(_) => self.lose_silent(link, "a logout", after),
         }
     }
 
     fn lose_silent(&mut self, link: LinkId, what: &'static str, after: Duration) {
-        self.lost(link, &ConnectionError::TimedOut { what, after });
+        self.lose(link, &ConnectionError::TimedOut { what, after });
     }
 
     /// Sends ABORT TASK for a command that makes no progress. It ends when the target has answered.
     fn abort(&mut self, slot: Slot) {
         let now = self.now;
         let Some(task) = self.tasks.get_mut(slot) else { return };
-        if task.aborted_by.is_some() {
+        if task.manager.is_some() {
             // The answer to the abort is waited for separately, and ends this task or the connection.
             task.progress = now;
             return;
@@ -120,7 +133,7 @@ impl Core {
         match self.start(request) {
             Ok(by) => {
                 if let Some(task) = self.tasks.get_mut(slot) {
-                    task.aborted_by = Some(by);
+                    task.manager = Some(by);
                 }
             }
             Err(_) => self.lose_silent(link, "a command", self.patience.command),
@@ -138,11 +151,13 @@ impl Core {
             .tasks
             .iter()
             .filter(|(_, task)| matches!(task.kind, Kind::Scsi(_)) && ends(function, lun, task.lun))
+            // What became of the tasks of a lost connection is asked when they are moved.
+            .filter(|(_, task)| self.links[task.link].is_live())
             .filter(|(_, task)| task.cmd_sn.zip(limit).is_some_and(|(cmd_sn, limit)| cmd_sn.lt(limit)))
             .map(|(slot, _)| slot)
             .collect();
         for slot in ended {
-            self.remember(slot);
+            self.remember(self.tasks.itt(slot));
             self.end(slot, Err(CommandError::Aborted));
         }
     }
@@ -151,26 +166,34 @@ impl Core {
     /// did with the command cannot be learnt on this connection any more.
     pub(super) fn conclude_abort(&mut self, slot: Slot, result: TaskResult) {
         let now = self.now;
-        let ending = result == TaskResult::TaskDoesNotExist && self.is_being_ended(slot);
+        let Some(link) = self.tasks.get_mut(slot).map(|task| task.link) else { return };
+        // Its answer may be among those that are being asked for again, or have come before its data.
+        let ending = self.is_being_ended(slot) || self.lacks_status(link) || self.holds_status(slot);
+        let ending = result == TaskResult::TaskDoesNotExist && ending;
         let Some(task) = self.tasks.get_mut(slot) else { return };
-        let (after, link) = (task.timeout, task.link);
+        let after = task.timeout;
+        let moved = task.scsi().is_some_and(|scsi| scsi.moved);
         if ending {
             // The answer to the other function ends it, or that function's deadline the connection.
-            (task.progress, task.aborted_by) = (now, None);
+            (task.progress, task.manager) = (now, None);
         } else if result == TaskResult::FunctionComplete {
-            self.remember(slot);
+            self.remember(self.tasks.itt(slot));
             self.end(slot, Err(CommandError::TimedOut { after, sent: true }));
+        } else if moved && result == TaskResult::TaskDoesNotExist {
+            // The target did not take it along when its connection was lost.
+            self.remember(self.tasks.itt(slot));
+            self.end(slot, Err(CommandError::NotReassigned { result }));
         } else {
-            self.lost(link, &ConnectionError::NotAborted { after, result });
+            self.lose(link, &ConnectionError::NotAborted { after, result });
         }
     }
 
     /// Keeps the tag of a task that is ended here but may be answered all the same (section 4.2.3.3).
-    fn remember(&mut self, slot: Slot) {
+    pub(super) fn remember(&mut self, itt: Itt) {
         if self.concluded.len() == MAX_CONCLUDED {
             self.concluded.pop_front();
         }
-        self.concluded.push_back(self.tasks.itt(slot));
+        self.concluded.push_back(itt);
     }
 
     /// Whether a function is under way that ends the task with others. Its answer may come later than that of a function
@@ -191,15 +214,24 @@ impl Core {
         let Some(task) = self.tasks.get_mut(slot) else { return };
         let (cmd_sn, link) = (task.cmd_sn, task.link);
         match task.kind {
-            Kind::Logout => return self.lost(link, &ConnectionError::LogoutRejected(reason)),
+            Kind::Logout(Leave::Lost(_)) => return self.fail(&ConnectionError::LogoutRejected(reason)),
+            Kind::Logout(_) => return self.lose(link, &ConnectionError::LogoutRejected(reason)),
             Kind::Management { aborts: Some(_), .. } => {
-                return self.lost(link, &ConnectionError::AbortRejected(reason));
+                return self.lose(link, &ConnectionError::AbortRejected(reason));
             }
             Kind::Text(_) => self.links[link].text = None,
             Kind::Ping => self.links[link].ping = None,
-            Kind::Scsi(_) | Kind::Management { .. } => {}
+            Kind::Reassign { task: Some(moved) } => {
+                self.end(slot, Err(CommandError::Rejected(reason)));
+                return self.moved(moved, link, Err(CommandError::Rejected(reason)));
+            }
+            Kind::Scsi(_) | Kind::Management { .. } | Kind::Reassign { .. } | Kind::Plug => {}
         }
         let numbered = matches!(task.kind, Kind::Scsi(_));
+        // The data came damaged: it goes out again with its command (section 7.8).
+        if numbered && is_damage(reason) && self.retry(slot) {
+            return;
+        }
         self.end(slot, Err(CommandError::Rejected(reason)));
         if reason == RejectReason::WaitingForLogout {
             return self.drain(link, 0);
@@ -212,14 +244,9 @@ impl Core {
 
     /// Sends a ping under the number of a request that was rejected.
     fn plug(&mut self, link: LinkId, cmd_sn: Serial) {
-        let ping = Task::new(Kind::Ping, Lun::ZERO, self.now, self.patience.ping);
-        let ping = Task { cmd_sn: Some(cmd_sn), link, ..ping };
-        let expires = ping.expires();
-        if let Some(slot) = self.tasks.insert(ping) {
-            self.expiry = self.expiry.min(expires);
-            let itt = self.tasks.itt(slot);
-            self.send_nop(link, Lun::ZERO, itt, Ttt::RESERVED, false, cmd_sn);
-        }
+        let plug = Task::new(Kind::Plug, Lun::ZERO, self.now, self.patience.ping);
+        // Without it the target waits for the number until a command makes no progress.
+        let _ = self.start(Task { cmd_sn: Some(cmd_sn), link, ..plug });
     }
 
     /// The target wants a connection logged out within so many seconds.
@@ -248,24 +275,30 @@ impl Core {
     }
 
     /// Whether a connection carries a task.
-    fn carries_any(&self, link: LinkId) -> bool {
+    pub(super) fn carries_any(&self, link: LinkId) -> bool {
         self.tasks.iter().any(|(_, task)| task.link == link && task.was_sent())
     }
 
     fn send_logout(&mut self, link: LinkId) {
-        let logout = Task { link, ..Task::new(Kind::Logout, Lun::ZERO, self.now, self.patience.management) };
+        // The last connection takes the session with it.
+        let leave = if self.is_last(link) { Leave::Session } else { Leave::Own };
+        let logout = Task { link, ..Task::new(Kind::Logout(leave), Lun::ZERO, self.now, self.patience.management) };
         self.at_their_wish |= self.is_last(link);
         if self.start(logout).is_err() {
-            self.lost(link, &ConnectionError::LogoutRequested);
+            self.lose(link, &ConnectionError::LogoutRequested);
         }
     }
 
     /// A logout of a connection or of the whole session is on its way: nothing new may follow it.
-    pub(super) fn close_the_door(&mut self, link: LinkId, whole: bool) {
-        self.links[link].state = LinkState::LoggingOut;
-        if whole {
-            self.state = State::LoggingOut;
-            self.refuse_waiting();
+    pub(super) fn close_the_door(&mut self, link: LinkId, leave: Leave) {
+        match leave {
+            Leave::Session => {
+                self.links[link].state = LinkState::LoggingOut;
+                self.state = State::LoggingOut;
+                self.refuse_waiting();
+            }
+            Leave::Own => self.links[link].state = LinkState::LoggingOut,
+            Leave::Lost(_) => {}
         }
     }
 

@@ -3,9 +3,12 @@
 //! The owner submits requests, feeds what each connection receives, writes what is queued for it, and wakes the core at its
 //! deadline. Completions and events are taken out afterwards.
 
+mod holes;
 mod link;
 mod manage;
 mod receive;
+mod recover;
+mod repair;
 mod send;
 
 #[cfg(test)]
@@ -26,11 +29,12 @@ use super::error::{CommandError, ConnectionError};
 use super::event::Event;
 use super::params::Negotiated;
 use super::stats::Stats;
-use super::task::{Direction, Kind, Scsi, Slot, Task, Tasks, Text};
+use super::task::{Direction, Kind, Leave, Scsi, Slot, Task, Tasks, Text};
 use super::window::Window;
-use link::{Link, LinkState, Links};
+use link::{Link, Links};
 
 pub use link::LinkId;
+pub(crate) use repair::Repair;
 
 /// What a connection starts with when login has ended.
 #[derive(Clone, Debug)]
@@ -62,6 +66,13 @@ pub struct Patience {
     pub ping: Duration,
 }
 
+impl Patience {
+    /// How long error recovery waits for what it asked for, and a command for a sign of life before it is looked into.
+    fn repair(&self) -> Duration {
+        (self.command / 4).max(Duration::from_millis(1))
+    }
+}
+
 #[derive(Debug)]
 enum State {
     Open,
@@ -88,6 +99,10 @@ pub struct Core {
     texts: VecDeque<Slot>,
     /// Whether the logout is the target's wish.
     at_their_wish: bool,
+    /// Whether the owner can connect again.
+    redials: bool,
+    /// The connection ID that was given last.
+    last_cid: u16,
     /// Who else wants to know how the logout under way ends.
     leaving: Vec<Token>,
     /// Boxes of commands that have ended, for those to come.
@@ -121,6 +136,8 @@ impl Core {
             waiting: VecDeque::new(),
             texts: VecDeque::new(),
             at_their_wish: false,
+            redials: false,
+            last_cid: cid,
             leaving: Vec::new(),
             spare: Vec::new(),
             done: Vec::new(),
@@ -141,11 +158,20 @@ impl Core {
         self.now = now;
         match request {
             Request::Stats => self.done.push((token, Ok(Finished::Stats(Box::new(self.stats()))))),
+            Request::Seat => {
+                let seat = self.seat().map(Finished::Seat);
+                self.done.push((token, seat));
+            }
             // A logout is under way already: it does for both.
             Request::Logout if self.is_leaving() => self.leaving.push(token),
             request => {
+                let leaves = matches!(request, Request::Logout);
                 if let Err(error) = self.accept(request, Some(token)) {
                     self.done.push((token, Err(error)));
+                }
+                // Without a connection to say goodbye over the session ends as it is: nobody wants a new one any more.
+                if let Some(error) = self.cut_off().filter(|_| leaves) {
+                    self.fail(&error);
                 }
             }
         }
@@ -199,24 +225,11 @@ impl Core {
         });
     }
 
-    /// A connection is lost. The session goes on over the others; without any it is over.
-    ///
-    /// Commands that were sent on it end with `error`.
-    pub fn lost(&mut self, link: LinkId, error: &ConnectionError) {
-        if self.links[link].is_closed() {
-            return;
-        }
-        if self.is_last(link) {
-            return self.fail(error);
-        }
-        self.count_damage(error);
-        self.links[link].close(error);
-        let sent = |task: &Task| task.link == link && task.was_sent();
-        let ended: Vec<Slot> = self.tasks.iter().filter(|(_, task)| sent(task)).map(|(slot, _)| slot).collect();
-        for slot in ended {
-            self.end(slot, Err(CommandError::Closed { error: error.clone(), sent: true }));
-        }
-        self.pump();
+    /// The transport of a connection is gone. The session goes on over its other connections, or over the one that the owner
+    /// makes when [`Core::dial`] asks for it; without any it is over.
+    pub fn lost(&mut self, link: LinkId, error: &ConnectionError, now: Time) {
+        self.now = now;
+        self.lose(link, error);
     }
 
     /// The session is over: everything that waits ends with `error`.
@@ -226,7 +239,7 @@ impl Core {
         }
         self.state = State::Closed(error.clone());
         self.count_damage(error);
-        self.links.iter_mut().filter(|link| !link.is_closed()).for_each(|link| link.close(error));
+        self.links.iter_mut().filter(|(_, link)| !link.is_closed()).for_each(|(_, link)| link.close());
         self.waiting.clear();
         self.texts.clear();
         for token in std::mem::take(&mut self.leaving) {
@@ -240,12 +253,9 @@ impl Core {
         }
     }
 
-    /// Why a connection is over, if it is.
-    pub fn link_closed(&self, link: LinkId) -> Option<&ConnectionError> {
-        match &self.links[link].state {
-            LinkState::Closed(error) => Some(error),
-            _ => None,
-        }
+    /// Whether bytes come and go over a connection. The transport of one that is not live is to be closed.
+    pub fn is_live(&self, link: LinkId) -> bool {
+        self.links[link].is_live()
     }
 
     /// Why the session is over, if it is.
@@ -276,11 +286,16 @@ impl Core {
         let mut stats = self.stats.clone();
         stats.room = self.window.room();
         stats.in_flight = self.tasks.len();
+        stats.connections = self.links.iter().filter(|(_, link)| link.is_live()).count();
         stats
     }
 
     fn accept(&mut self, request: Request, token: Option<Token>) -> Result<Slot, CommandError> {
-        let link = self.open_link()?;
+        let waits = matches!(request, Request::Scsi { .. } | Request::Text(_));
+        let link = match self.open_link() {
+            Err(_) if waits && self.cut_off().is_some() => LinkId::FIRST,
+            link => link?,
+        };
         self.accept_on(link, request, token)
     }
 
@@ -300,8 +315,8 @@ impl Core {
                 (Kind::Management { aborts: None, function }, lun, self.patience.management)
             }
             Request::Ping => (Kind::Ping, Lun::ZERO, self.patience.ping),
-            Request::Logout => (Kind::Logout, Lun::ZERO, self.patience.management),
-            Request::Stats => return Err(CommandError::Invalid("counts are no task")),
+            Request::Logout => (Kind::Logout(Leave::Session), Lun::ZERO, self.patience.management),
+            Request::Stats | Request::Seat => return Err(CommandError::Invalid("this is no task")),
         };
         self.start(Task { token, link, ..Task::new(kind, lun, self.now, timeout) })
     }
@@ -357,7 +372,7 @@ impl Core {
         let error = match &self.state {
             State::Open => match self.links.choose() {
                 Some(link) => return Ok(link),
-                None => ConnectionError::LogoutRequested,
+                None => self.cut_off().unwrap_or(ConnectionError::LogoutRequested),
             },
             State::LoggingOut => ConnectionError::LoggedOut,
             State::Closed(error) => error.clone(),
@@ -369,18 +384,24 @@ impl Core {
         self.links.iter().any(|(_, link)| link.is_open())
     }
 
-    /// Whether the session ends without this connection.
+    /// Whether no other connection is left.
     fn is_last(&self, link: LinkId) -> bool {
-        self.links.iter().all(|(id, other)| id == link || other.is_closed())
+        self.links.iter().all(|(id, other)| id == link || !other.is_live())
     }
 
     /// Whether a logout of the session is under way, or will be when all is done.
     fn is_leaving(&self) -> bool {
         match self.state {
-            State::Open => !self.has_open_link(),
+            State::Open => !self.has_open_link() && self.links.iter().any(|(_, link)| link.is_live()),
             State::LoggingOut => true,
             State::Closed(_) => false,
         }
+    }
+
+    /// Why nothing can be sent just now, if connections are lost and will be back.
+    fn cut_off(&self) -> Option<ConnectionError> {
+        let open = matches!(self.state, State::Open) && self.links.iter().all(|(_, link)| !link.is_live());
+        open.then(|| self.links.iter().find_map(|(_, link)| link.lost().cloned())).flatten()
     }
 
     fn finish(&mut self, token: Option<Token>, completion: Completion) {
@@ -436,6 +457,9 @@ fn scsi(command: super::Command) -> Result<Scsi, CommandError> {
         requested: 0,
         r2t_sn: Serial(0),
         bursts: VecDeque::new(),
+        resumed: false,
+        repair: None,
+        moved: false,
     };
     match data {
         Data::None => {}

@@ -8,9 +8,9 @@ use iscsi_proto::serial::Serial;
 use iscsi_proto::tags::{Itt, Ttt};
 
 use super::super::params::Negotiated;
-use super::super::task::{Burst, Direction, Kind, Scsi, Slot};
+use super::super::task::{Burst, Direction, Kind, Leave, Scsi, Slot};
 use super::Core;
-use super::link::{Link, LinkId, LinkState};
+use super::link::{Link, LinkId};
 
 /// Bytes in the queue beyond which no more Data-Out is added: the commands behind it take their turn first.
 const HIGH_WATER: usize = 256 * 1024;
@@ -73,18 +73,30 @@ impl Core {
             Kind::Scsi(_) => self.issue_scsi(link, slot, itt),
             Kind::Text(_) => self.issue_text(link, slot, itt, Lun::ZERO, Ttt::RESERVED),
             Kind::Management { aborts, function } => self.issue_management(link, slot, itt, aborts, function),
+            Kind::Reassign { task } => self.issue_reassign(link, slot, itt, task),
             Kind::Ping => self.issue_ping(link, slot, itt),
-            Kind::Logout => self.issue_logout(link, slot, itt),
+            Kind::Plug => self.issue_plug(link, slot, itt),
+            Kind::Logout(leave) => self.issue_logout(link, slot, itt, leave),
         }
     }
 
     fn issue_scsi(&mut self, link: LinkId, slot: Slot, itt: Itt) {
-        let cmd_sn = self.window.take();
         let Link { exp_stat_sn, max_send, ref mut queue, .. } = self.links[link];
         let Some(task) = self.tasks.get_mut(slot) else { return };
+        // What the target has not taken goes out again under its number when its connection is lost (section 7.2.1).
+        let cmd_sn = match task.cmd_sn {
+            Some(cmd_sn) => {
+                self.stats.retries += 1;
+                self.window.retried(cmd_sn, link);
+                task.scsi().into_iter().for_each(|scsi| scsi.bursts.clear());
+                cmd_sn
+            }
+            None => self.window.take_on(link),
+        };
         task.cmd_sn = Some(cmd_sn);
         let lun = task.lun;
         let Kind::Scsi(scsi) = &mut task.kind else { return };
+        (scsi.r2t_sn, scsi.resumed) = (Serial(0), false);
         let unasked = Unasked::new(&self.negotiated, max_send, scsi.payload.len());
         scsi.requested = unasked.total;
         let header = ScsiCommand {
@@ -106,6 +118,7 @@ impl Core {
         self.stats.count(Opcode::ScsiCommand);
         self.stats.data_sent += unasked.immediate as u64;
         self.send_unasked(link, slot, itt, unasked);
+        self.remind(link);
     }
 
     /// Queues the rest of the first burst right behind its command, as the order of commands demands.
@@ -222,25 +235,49 @@ impl Core {
         self.count(Opcode::NopOut);
     }
 
-    fn issue_logout(&mut self, link: LinkId, slot: Slot, itt: Itt) {
+    /// Queues the ping that stands for a request that was rejected, under its number.
+    fn issue_plug(&mut self, link: LinkId, slot: Slot, itt: Itt) {
+        let Some(cmd_sn) = self.tasks.get_mut(slot).and_then(|task| task.cmd_sn) else { return };
+        self.send_nop(link, Lun::ZERO, itt, Ttt::RESERVED, false, cmd_sn);
+    }
+
+    /// Queues a TASK REASSIGN. What has come of a read is dropped and comes again: nothing of it was acknowledged.
+    fn issue_reassign(&mut self, link: LinkId, slot: Slot, itt: Itt, moved: Option<Slot>) {
+        let cmd_sn = self.window.current();
+        let referenced = moved.map_or(Itt::RESERVED, |moved| self.tasks.itt(moved));
+        if let Some(task) = self.tasks.get_mut(slot) {
+            task.cmd_sn = Some(cmd_sn);
+        }
+        let header = TaskRequest {
+            immediate: true,
+            function: TaskFunction::TaskReassign,
+            lun: Lun::ZERO,
+            itt,
+            referenced,
+            cmd_sn,
+            exp_stat_sn: self.links[link].exp_stat_sn,
+            ref_cmd_sn: Serial(0),
+            exp_data_sn: Serial(0),
+        };
+        self.links[link].queue.push(&header.encode());
+        self.count(Opcode::TaskRequest);
+    }
+
+    fn issue_logout(&mut self, link: LinkId, slot: Slot, itt: Itt, leave: Leave) {
         let cmd_sn = self.window.current();
         if let Some(task) = self.tasks.get_mut(slot) {
             task.cmd_sn = Some(cmd_sn);
         }
-        // The last connection takes the session with it.
-        let whole = !matches!(self.links[link].state, LinkState::Draining(_)) || self.is_last(link);
-        let reason = if whole { LogoutReason::CloseSession } else { LogoutReason::CloseConnection };
-        let header = LogoutRequest {
-            immediate: true,
-            reason,
-            itt,
-            cid: self.links[link].cid,
-            cmd_sn,
-            exp_stat_sn: self.links[link].exp_stat_sn,
+        let (closes, reason) = match leave {
+            Leave::Session => (link, LogoutReason::CloseSession),
+            Leave::Own => (link, LogoutReason::CloseConnection),
+            Leave::Lost(lost) => (lost, self.links[lost].reason()),
         };
+        let Link { cid, exp_stat_sn, .. } = self.links[closes];
+        let header = LogoutRequest { immediate: true, reason, itt, cid, cmd_sn, exp_stat_sn };
         self.links[link].queue.push(&header.encode());
         self.count(Opcode::LogoutRequest);
-        self.close_the_door(link, whole);
+        self.close_the_door(link, leave);
     }
 }
 

@@ -122,6 +122,13 @@ fn params(text: &mut String, params: &Params) {
     line(text, "ImmediateData", yes(params.immediate_data));
     line(text, "InitialR2T", yes(params.initial_r2t));
     line(text, "MaxOutstandingR2T", &params.max_outstanding_r2t.to_string());
+    // iscsiadm never has other values, and no lines for them.
+    if params.error_recovery_level != 0 {
+        line(text, "ErrorRecoveryLevel", &params.error_recovery_level.to_string());
+    }
+    if params.max_connections != 1 {
+        line(text, "MaxConnections", &params.max_connections.to_string());
+    }
 }
 
 fn devices(text: &mut String, session: &SessionView) {
@@ -199,6 +206,8 @@ pub(super) mod tests {
                 immediate_data: true,
                 initial_r2t: false,
                 max_outstanding_r2t: 1,
+                error_recovery_level: 0,
+                max_connections: 1,
             },
             host: 7,
             luns: vec![
@@ -230,6 +239,18 @@ pub(super) mod tests {
 
     const PORTALS: &str = "Target: iqn.2001-04.com.example:disk1 (non-flash)\n\
         \tCurrent Portal: 10.0.0.1:3260,1\n\tPersistent Portal: 10.0.0.1:3260,1\n";
+
+    #[test]
+    fn what_iscsiadm_never_negotiates_is_shown_when_it_is_not_as_usual() {
+        let mut one = session(1, "disk1", "10.0.0.1:3260,1");
+        (one.params.error_recovery_level, one.params.max_connections) = (2, 4);
+        let text = tree(&[one], Level::Params, false, None);
+        assert!(
+            text.contains("\t\tMaxOutstandingR2T: 1\n\t\tErrorRecoveryLevel: 2\n\t\tMaxConnections: 4\n"),
+            "{}",
+            *text
+        );
+    }
 
     #[test]
     fn a_list_line_is_what_five_clients_match() {

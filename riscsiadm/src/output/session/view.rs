@@ -156,6 +156,10 @@ pub struct Params {
     pub initial_r2t: bool,
     /// MaxOutstandingR2T.
     pub max_outstanding_r2t: u16,
+    /// ErrorRecoveryLevel.
+    pub error_recovery_level: u8,
+    /// MaxConnections.
+    pub max_connections: u16,
 }
 
 /// One logical unit.
@@ -247,6 +251,8 @@ impl From<&Negotiated> for Params {
             immediate_data: negotiated.immediate_data,
             initial_r2t: negotiated.initial_r2t,
             max_outstanding_r2t: negotiated.max_outstanding_r2t,
+            error_recovery_level: negotiated.error_recovery_level,
+            max_connections: negotiated.max_connections,
         }
     }
 }
@@ -287,9 +293,11 @@ mod tests {
         negotiated.header_digest = true;
         negotiated.max_send_data_segment_length = 1;
         negotiated.max_recv_data_segment_length = 2;
+        (negotiated.error_recovery_level, negotiated.max_connections) = (2, 4);
         let params = Params::from(&negotiated);
         assert!(params.header_digest && !params.data_digest && params.initial_r2t && params.immediate_data);
         assert_eq!((params.max_xmit_data_segment_length, params.max_recv_data_segment_length), (1, 2));
+        assert_eq!((params.error_recovery_level, params.max_connections), (2, 4));
         assert_eq!(
             (params.first_burst_length, params.max_burst_length, params.max_outstanding_r2t),
             (65_536, 262_144, 1)

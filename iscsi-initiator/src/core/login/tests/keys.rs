@@ -406,6 +406,7 @@ fn r071_only_the_leading_login_carries_the_keys_of_the_session() {
         max_connections: 4,
         max_burst_length: 8192,
         first_burst_length: 4096,
+        max_outstanding_r2t: 4,
         max_send_data_segment_length: 1024,
         max_recv_data_segment_length: 2048,
         ..Negotiated::default()
@@ -425,6 +426,17 @@ fn r071_only_the_leading_login_carries_the_keys_of_the_session() {
         let rule = operational(joining(in_force.clone())).says_and_stays(&[(spec.name, "1")]).misbehaved();
         assert_eq!(rule, PeerMisbehaved::MisplacedKey { key: spec.key });
     }
+}
+
+/// tgt names what is not as usual in every login.
+#[test]
+fn a_value_of_the_session_that_is_in_force_may_be_repeated() {
+    let in_force = Negotiated { max_connections: 4, initial_r2t: false, ..Negotiated::default() };
+    let repeated = [("MaxConnections", "4"), ("InitialR2T", "No")];
+    let done = operational(joining(in_force.clone())).says_and_stays(&repeated).more().ends(&[]).done();
+    assert_eq!((done.start.negotiated.max_connections, done.start.negotiated.initial_r2t), (4, false));
+    let rule = operational(joining(in_force)).says_and_stays(&[("MaxConnections", "5")]).misbehaved();
+    assert_eq!(rule, PeerMisbehaved::MisplacedKey { key: Key::MaxConnections });
 }
 
 #[test]

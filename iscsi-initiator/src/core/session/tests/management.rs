@@ -289,7 +289,7 @@ fn r258_r259_a_logout_that_fails_or_gets_no_answer_closes_all_the_same() {
         world.core.submit(Request::Logout, 2, world.now);
         let itt = world.sent()[0].0.encode().itt();
         world.logout_response(itt, result);
-        assert!(matches!(world.core.closed(), Some(ConnectionError::LogoutFailed(r)) if *r == result));
+        assert!(matches!(world.core.closed(), Some(ConnectionError::LogoutFailed { result: r, .. }) if *r == result));
         assert!(world.completion(2).is_err());
     }
     let mut world = World::new();

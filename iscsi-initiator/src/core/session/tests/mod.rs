@@ -1,8 +1,11 @@
 //! The core against hand-made PDUs, in virtual time.
 
+mod links;
 mod management;
 mod numbering;
 mod reads;
+mod reassign;
+mod repair;
 mod writes;
 
 use std::io::IoSlice;
