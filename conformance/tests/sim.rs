@@ -117,6 +117,22 @@ fn r261_the_connection_is_lost_at_every_byte_without_digests() {
     cut_at_every_byte(false);
 }
 
+/// at error recovery level 1, Data-In and responses that the network loses come again: reads return what is
+/// on the disk, and what ends well is far more than what does not.
+#[test]
+fn what_the_network_loses_comes_again() {
+    let plays = |loss: u32| {
+        let play = |seed| sim::play(Plan::lossy(seed, loss)).unwrap_or_else(|failure| panic!("loss {loss}: {failure}"));
+        (0..200).fold(Total::default(), |total, seed| total.add(&play(seed).into()))
+    };
+    for loss in [3, 10, 50] {
+        let total = plays(loss);
+        println!("1 in {loss}: {total:?}");
+        assert!(total.succeeded > total.operations / 2, "{total:?}");
+        assert!(total.whole > 0, "{total:?}");
+    }
+}
+
 /// connections are lost one after the other, and at level 2 no command fails.
 #[test]
 fn connections_are_recovered() {

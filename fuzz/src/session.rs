@@ -2,6 +2,7 @@
 //!
 //! A byte of flags for the negotiated values, and then steps: a byte that says what is done, and its arguments. A PDU of the
 //! target is made of a few choices around what would be right, so that a fuzzer comes deep; raw bytes may come as well.
+//! Each input is played without error recovery and at level 1; there, PDUs may come with their data damaged.
 
 use std::collections::{HashMap, HashSet};
 use std::io::IoSlice;
@@ -12,7 +13,7 @@ use iscsi_initiator::core::command::{Command, Completion, Finished, Request, Tok
 use iscsi_initiator::core::session::{Core, LinkId, Patience, Start};
 use iscsi_initiator::core::{CommandError, ConnectionError, Negotiated, Time};
 use iscsi_proto::framer::{FrameLimits, Framer, Framing, encode_frame};
-use iscsi_proto::pdu::{Header, Numbering, Opcode, Pdu, TaskFunction};
+use iscsi_proto::pdu::{Header, Numbering, Opcode, Pdu, Snack, SnackType, TaskFunction};
 use iscsi_proto::scsi::{Cdb, Lun};
 use iscsi_proto::serial::Serial;
 use iscsi_proto::tags::Itt;
@@ -48,6 +49,8 @@ struct World {
     staged: Vec<u8>,
     heard: Scanner,
     sent: Framer,
+    /// The last ExpStatSN.
+    acknowledged: Serial,
     next_cmd_sn: Serial,
     /// The values of MaxCmdSN since everything was last sent, and the next StatSN. A target may jump so far that a request
     /// that was numbered before looks as if it lay beyond.
@@ -74,8 +77,13 @@ struct Scanner {
 
 /// Plays an input. A broken property panics.
 pub fn session(input: &[u8]) {
+    play(input, 0);
+    play(input, 1);
+}
+
+fn play(input: &[u8], level: u8) {
     let mut input = Input(input);
-    let mut world = World::new(input.byte());
+    let mut world = World::new(input.byte(), level);
     while !input.is_empty() {
         world.step(&mut input);
         world.check();
@@ -87,13 +95,13 @@ pub fn session(input: &[u8]) {
 }
 
 impl World {
-    fn new(flags: u8) -> Self {
+    fn new(flags: u8, level: u8) -> Self {
         let mut negotiated = Negotiated::default();
         (negotiated.header_digest, negotiated.data_digest) = (flags & 1 != 0, flags & 2 != 0);
         (negotiated.initial_r2t, negotiated.immediate_data) = (flags & 4 != 0, flags & 8 != 0);
         (negotiated.max_recv_data_segment_length, negotiated.max_send_data_segment_length) = (SEGMENT, SEGMENT);
         (negotiated.max_burst_length, negotiated.first_burst_length) = (2 * SEGMENT, SEGMENT + 5);
-        negotiated.max_outstanding_r2t = 2;
+        (negotiated.max_outstanding_r2t, negotiated.error_recovery_level) = (2, level);
         let max_cmd_sn = FIRST.add(u32::from(flags >> 4)).sub(1);
         let start = Start {
             negotiated: negotiated.clone(),
@@ -120,6 +128,7 @@ impl World {
                 skip: 0,
             },
             sent: Framer::new(limits),
+            acknowledged: FIRST,
             next_cmd_sn: FIRST,
             max_cmd_sns: vec![max_cmd_sn],
             stat_sn: FIRST,
@@ -228,10 +237,17 @@ impl World {
         let mut wire = BytesMut::new();
         let digests = (self.negotiated.header_digest, self.negotiated.data_digest);
         encode_frame(header, &[], data, digests.0, digests.1, &mut wire);
+        if self.recovers() && digests.1 && two & 0x40 != 0 {
+            wire.iter_mut().last().into_iter().for_each(|byte| *byte ^= 1);
+        }
         if takes && stat_sn == self.stat_sn {
             self.stat_sn = stat_sn.next();
         }
         self.deliver(&wire, usize::from(input.byte()) + 1);
+    }
+
+    const fn recovers(&self) -> bool {
+        self.negotiated.error_recovery_level != 0
     }
 
     /// Bytes arrive in pieces, the way that the driver takes them.
@@ -290,21 +306,36 @@ impl World {
 
     fn request(&mut self, header: &Header) {
         let pdu = Pdu::parse(header).expect("what is sent is well-formed");
-        let cmd_sn = header.numbering().stat_sn;
-        if matches!(pdu, Pdu::DataOut(_)) {
-            return;
+        let Numbering { stat_sn: cmd_sn, exp_cmd_sn: exp_stat_sn, .. } = header.numbering();
+        assert!(!exp_stat_sn.lt(self.acknowledged), "ExpStatSN went back from {}: {pdu:?}", self.acknowledged);
+        self.acknowledged = exp_stat_sn;
+        match pdu {
+            Pdu::DataOut(_) => return,
+            Pdu::Snack(snack) => return self.snack(&snack),
+            _ => {}
         }
+        // A command that the target did not acknowledge may be sent again.
+        let again = matches!(pdu, Pdu::ScsiCommand(_)) && self.recovers() && self.tags.contains(&header.itt());
         if !header.itt().is_reserved() && self.tags.last() != Some(&header.itt()) {
             self.tags.push(header.itt());
         }
         // A ping may fill the hole that a rejected command has left.
-        let fills = matches!(pdu, Pdu::NopOut(_)) && cmd_sn.lt(self.next_cmd_sn);
+        let fills = (matches!(pdu, Pdu::NopOut(_)) || again) && cmd_sn.lt(self.next_cmd_sn);
         assert!(cmd_sn == self.next_cmd_sn || fills, "{pdu:?} where CmdSN {} was due", self.next_cmd_sn);
         if !header.immediate() && !fills {
             let maxima = &self.max_cmd_sns;
             assert!(maxima.iter().any(|max| cmd_sn.le(*max)), "{pdu:?} beyond MaxCmdSN {maxima:?}");
             self.next_cmd_sn = cmd_sn.next();
         }
+    }
+
+    fn snack(&self, snack: &Snack) {
+        assert!(self.recovers(), "{snack:?} without error recovery");
+        let of_status = snack.kind == SnackType::Status;
+        assert!(!of_status || !snack.begin.lt(snack.exp_stat_sn), "{snack:?} asks for what it acknowledges");
+        let has_tag = matches!(snack.kind, SnackType::Data | SnackType::RData);
+        assert_eq!(has_tag, !snack.itt.is_reserved(), "{snack:?}");
+        assert!(!has_tag || self.tags.contains(&snack.itt), "{snack:?} for no task");
     }
 
     /// Requests end once, and not after they were cancelled.

@@ -156,6 +156,9 @@ impl Host {
                 self.staged.extend_from_slice(bytes);
                 let used = core.receive(LinkId::FIRST, &self.staged, now);
                 self.staged.drain(..used);
+                if core.closed().is_some() {
+                    self.staged.clear();
+                }
                 return;
             }
         }

@@ -4,9 +4,11 @@ use std::sync::Arc;
 use std::task::Waker;
 
 use bytes::Buf;
-use iscsi_proto::pdu::AsyncEvent;
+use iscsi_proto::pdu::{AsyncEvent, Opcode};
 use iscsi_proto::portal::Portal;
 use iscsi_proto::scsi::Lun;
+use rand::RngExt;
+use rand::rngs::StdRng;
 
 use crate::target::core::{Connection, Ending, HIGH_WATER, Node, Wire};
 use crate::target::rope::Rope;
@@ -17,12 +19,14 @@ pub(super) struct Peer {
     connection: Connection,
     input: Vec<u8>,
     wire: Wire,
+    /// One in so many Data-In PDUs and SCSI Responses is lost, and what decides which.
+    loss: Option<(u32, StdRng)>,
 }
 
 impl Peer {
-    pub(super) fn new(node: &Arc<Node>, portal: Portal) -> Self {
+    pub(super) fn new(node: &Arc<Node>, portal: Portal, loss: Option<(u32, StdRng)>) -> Self {
         let connection = Connection::new(node.clone(), portal, Waker::noop().clone());
-        Self { connection, input: Vec::new(), wire: Wire::new() }
+        Self { connection, input: Vec::new(), wire: Wire::new(), loss }
     }
 
     /// Asks for a sign of life.
@@ -71,7 +75,15 @@ impl Peer {
             self.input.drain(..used);
         }
         while let Some(pdu) = self.connection.next_pdu() {
-            self.wire.push(&pdu);
+            if !self.loses(pdu.header.opcode().ok()) {
+                self.wire.push(&pdu);
+            }
         }
+    }
+
+    /// Whether the network loses the next PDU.
+    fn loses(&mut self, opcode: Option<Opcode>) -> bool {
+        let can = matches!(opcode, Some(Opcode::DataIn | Opcode::ScsiResponse));
+        self.loss.as_mut().filter(|_| can).is_some_and(|(loss, rng)| rng.random_ratio(1, *loss))
     }
 }

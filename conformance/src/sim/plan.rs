@@ -23,6 +23,8 @@ pub struct Plan {
     pub(super) up: Manner,
     pub(super) down: Manner,
     pub(super) cut: Option<Cut>,
+    /// One in so many Data-In PDUs and SCSI Responses is lost; 0 for none.
+    pub(super) loss: u32,
     /// Blocks of the disk.
     pub(super) blocks: u64,
     pub(super) steps: Vec<Step>,
@@ -92,7 +94,14 @@ impl Plan {
         let cut = cut(&mut rng);
         let (offer, limits) = (offer(&mut rng), limits(&mut rng));
         let cmd_sn = pick(&mut rng, &[0, 1, u32::MAX - 3, u32::MAX, (1 << 31) - 2, 1 << 31]);
-        Self { seed, offer, limits, patience: patience(&mut rng), cmd_sn, up, down, cut, blocks, steps, rng }
+        Self { seed, offer, limits, patience: patience(&mut rng), cmd_sn, up, down, cut, loss: 0, blocks, steps, rng }
+    }
+
+    /// The plan of a seed at error recovery level 1, with a network that loses one in `loss` Data-In PDUs and SCSI Responses.
+    pub fn lossy(seed: u64, loss: u32) -> Self {
+        let mut plan = Self::new(seed);
+        (plan.offer.error_recovery_level, plan.limits.error_recovery_level) = (1, 1);
+        Self { loss, ..plan }
     }
 
     /// A fixed mix of reads, writes and all else over a smooth network, for cutting it at a chosen byte.
@@ -123,6 +132,7 @@ impl Plan {
             up: smooth,
             down: smooth,
             cut,
+            loss: 0,
             blocks: 8,
             steps: steps.collect(),
         }

@@ -73,7 +73,7 @@ impl Road {
             staged: Vec::new(),
             up: Link::new(manner, None),
             down: Link::new(manner, None),
-            peer: Some(Peer::new(node, portal)),
+            peer: Some(Peer::new(node, portal, None)),
             lost: false,
         };
         road.say(&request);

@@ -88,6 +88,7 @@ impl Watch {
         self.exp_stat_sn = exp_stat_sn;
         match pdu {
             Pdu::DataOut(pdu) => return self.data(pdu, length),
+            Pdu::Snack(_) => return Ok(()),
             Pdu::ScsiCommand(pdu) if !pdu.fin => {
                 let sequence = Sequence { data_sn: Serial(0), offset: length };
                 self.sequences.insert((pdu.itt, Ttt::RESERVED), sequence);

@@ -14,7 +14,8 @@ use iscsi_proto::pdu::TaskFunction;
 use iscsi_proto::portal::Portal;
 use iscsi_proto::scsi::{Cdb, Lun, SyncCache};
 use iscsi_proto::serial::Serial;
-use rand::RngExt;
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
 
 use super::Report;
 use super::canary::{self, Ledger, Margins};
@@ -111,9 +112,10 @@ impl World {
         let limit = |of: fn(Cut) -> Option<u64>| plan.cut.and_then(of);
         let sent = limit(|cut| if let Cut::Sent(bytes) = cut { Some(bytes) } else { None });
         let received = limit(|cut| if let Cut::Received(bytes) = cut { Some(bytes) } else { None });
+        let loss = (plan.loss != 0).then(|| (plan.loss, StdRng::seed_from_u64(plan.seed)));
         Ok(Self {
             host: Host::new(config, plan.patience).map_err(|error| error.to_string())?,
-            peer: Some(Peer::new(&node, portal)),
+            peer: Some(Peer::new(&node, portal, loss)),
             node,
             up: Link::new(plan.up, sent),
             down: Link::new(plan.down, received),
@@ -505,7 +507,12 @@ impl World {
             Phase::Full(core) => match core.closed() {
                 Some(ConnectionError::LoggedOut | ConnectionError::LogoutRequested) | None => None,
                 Some(error @ ConnectionError::Misbehaved(_)) => return Err(format!("nobody did: {error}")),
-                Some(error) => Some(error.to_string()),
+                Some(error) => {
+                    // Lost a few times in a row: what recovery gives up is a connection.
+                    let given_up = matches!(error, ConnectionError::Unrecovered { .. });
+                    self.report.lost |= given_up && self.plan.loss != 0;
+                    Some(error.to_string())
+                }
             },
             Phase::Failed(error) => Some(error.clone()),
             Phase::Login { .. } => return Err("the login never ended".into()),

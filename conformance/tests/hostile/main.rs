@@ -11,6 +11,7 @@ mod data;
 mod login;
 mod random;
 mod recovery;
+mod repair;
 mod tcp;
 mod text;
 
@@ -100,9 +101,15 @@ fn start(target: Target) -> Arc<Node> {
 }
 
 fn builder() -> Builder {
+    recovering(0)
+}
+
+/// A session that offers this level of error recovery.
+fn recovering(level: u8) -> Builder {
     let mut config = Config::default();
     config.offer.max_recv_data_segment_length = 1024;
     (config.offer.header_digest, config.offer.data_digest) = (DigestOffer::PreferCrc32c, DigestOffer::PreferCrc32c);
+    config.offer.error_recovery_level = level;
     Session::builder(&Initiator::new(name("iqn.2026-01.org.example:host")), name(DISK)).config(config)
 }
 
@@ -198,10 +205,11 @@ fn runtime() -> tokio::runtime::Runtime {
 /// Plays one script with these limits of the target.
 async fn play(script: &str, limits: Limits, longest: Duration) -> Result<Vec<Ended>, String> {
     let script: Script = script.parse().unwrap();
+    let builder = recovering(limits.error_recovery_level);
     let node = node(limits);
     fill(&node).await;
     let start = Instant::now();
-    let ended = timeout(longest * 2, dialogue(&node, &script)).await.expect("it hangs");
+    let ended = timeout(longest * 2, dialogue(builder, &node, &script)).await.expect("it hangs");
     assert!(start.elapsed() <= longest, "{:?}", start.elapsed());
     let written = matches!(&ended, Ok(steps) if steps.iter().any(|(name, result)| *name == "write" && result.is_ok()));
     check_written(&medium(&node, COUNT, COUNT), written);
@@ -211,8 +219,8 @@ async fn play(script: &str, limits: Limits, longest: Duration) -> Result<Vec<End
     ended
 }
 
-async fn dialogue(node: &Arc<Node>, script: &Script) -> Result<Vec<Ended>, String> {
-    let (session, connection) = match builder().connect_with(hostile(node, script)).await {
+async fn dialogue(builder: Builder, node: &Arc<Node>, script: &Script) -> Result<Vec<Ended>, String> {
+    let (session, connection) = match builder.connect_with(hostile(node, script)).await {
         Ok(both) => both,
         Err(error) => return Err(format!("{error:?} = {error}")),
     };
@@ -281,6 +289,7 @@ fn the_rules_of_the_rows_stand_above_the_tests() {
         include_str!("control.rs"),
         include_str!("data.rs"),
         include_str!("login.rs"),
+        include_str!("repair.rs"),
         include_str!("text.rs"),
     ] {
         let lines = |test: fn(&str) -> bool| file.lines().filter(|line| test(line.trim())).collect::<String>();

@@ -19,6 +19,7 @@ mod names;
 mod nop;
 mod r2t;
 mod reassign;
+mod recovery;
 mod reject;
 mod robustness;
 mod support;

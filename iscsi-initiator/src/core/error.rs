@@ -73,6 +73,12 @@ pub enum ConnectionError {
     /// The same, when the target rejects the request to abort.
     #[error("a command made no progress, and the target rejected the request to abort it: {0}")]
     AbortRejected(RejectReason),
+    /// Something was damaged or lost on its way, and did not come although it was asked for again (error recovery level 1).
+    #[error("{what} was lost on the way and did not come although it was asked for again")]
+    Unrecovered {
+        /// What was asked for.
+        what: &'static str,
+    },
     /// The future that runs the connection was dropped.
     #[error("the connection is no longer being run")]
     Abandoned,
@@ -193,6 +199,10 @@ pub enum CommandError {
         /// Whether it had been sent; if not, it was not executed.
         sent: bool,
     },
+    /// Data was damaged on its way, and the target would not send it again (a SNACK was rejected). The logical unit has
+    /// executed the command (RFC 7143, section 7.8).
+    #[error("data was damaged on its way, and the target would not send it again")]
+    Damaged,
     /// The task was ended by a task management function.
     #[error("the command was aborted")]
     Aborted,
@@ -253,7 +263,7 @@ impl CommandError {
     pub const fn is_retriable(&self) -> bool {
         match self {
             Self::Status(status) => matches!(*status, Status::BUSY | Status::TASK_SET_FULL | Status::TASK_ABORTED),
-            Self::TimedOut { .. } | Self::Aborted | Self::NotReassigned { .. } => true,
+            Self::TimedOut { .. } | Self::Aborted | Self::Damaged | Self::NotReassigned { .. } => true,
             Self::Closed { error, .. } => error.is_retriable(),
             Self::Partial { error } => error.is_retriable(),
             _ => false,

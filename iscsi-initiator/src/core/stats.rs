@@ -16,6 +16,8 @@ pub struct Stats {
     pub data_sent: u64,
     /// Bytes of commands' data received.
     pub data_received: u64,
+    /// Commands that were sent again under their number.
+    pub retries: u64,
     /// Commands that made no progress in the time allowed.
     pub timeouts: u64,
     /// Header and data digests that did not match.
@@ -36,6 +38,7 @@ impl Default for Stats {
             bytes_received: 0,
             data_sent: 0,
             data_received: 0,
+            retries: 0,
             timeouts: 0,
             digest_errors: 0,
             in_flight: 0,
@@ -66,6 +69,7 @@ impl AddAssign<&Self> for Stats {
         self.bytes_received += other.bytes_received;
         self.data_sent += other.data_sent;
         self.data_received += other.data_received;
+        self.retries += other.retries;
         self.timeouts += other.timeouts;
         self.digest_errors += other.digest_errors;
     }
@@ -84,6 +88,7 @@ mod tests {
             data_received: 4,
             timeouts: 5,
             digest_errors: 6,
+            retries: 9,
             in_flight: 7,
             room: 8,
             ..Stats::default()
@@ -93,7 +98,7 @@ mod tests {
         stats += &stats.clone();
         let sums = (stats.bytes_sent, stats.bytes_received, stats.data_sent, stats.data_received);
         assert_eq!((sums, stats.timeouts, stats.digest_errors), ((2, 4, 6, 8), 10, 12));
-        assert_eq!((stats.in_flight, stats.room), (7, 8));
+        assert_eq!((stats.retries, stats.in_flight, stats.room), (18, 7, 8));
         let pdus = [Opcode::LoginRequest, Opcode::Reject, Opcode::NopOut].map(|opcode| stats.pdus(opcode));
         assert_eq!(pdus, [2, 2, 0]);
     }

@@ -13,6 +13,7 @@ use super::Time;
 use super::command::Token;
 use super::payload::Payload;
 use super::session::LinkId;
+use super::session::Repair;
 
 /// Where a task is in the table.
 pub(crate) type Slot = usize;
@@ -94,6 +95,8 @@ pub(crate) struct Scsi {
     pub(crate) bursts: VecDeque<Burst>,
     /// Whether the task was moved to another connection, and no R2T has come since.
     pub(crate) resumed: bool,
+    /// What is missing of what the target sent, if anything was.
+    pub(crate) repair: Option<Box<Repair>>,
     /// Whether the target was asked to go on with it over another connection.
     pub(crate) moved: bool,
 }
@@ -101,8 +104,7 @@ pub(crate) struct Scsi {
 impl Scsi {
     /// Forgets what has come over a connection that is lost: the target sends it again, and asks for data again.
     pub(crate) fn rewind(&mut self) {
-        self.received = 0;
-        self.data_sn = Serial(0);
+        (self.data_sn, self.received) = self.repair.as_mut().map_or((Serial(0), 0), |repair| repair.rewind());
         self.bursts.clear();
         self.resumed = true;
     }
@@ -113,6 +115,7 @@ impl Scsi {
         self.buffer = BytesMut::new();
         self.payload = Payload::default();
         self.bursts = VecDeque::new();
+        self.repair = None;
     }
 }
 

@@ -8,7 +8,7 @@ use iscsi_proto::keys::text::{self, Pair};
 use iscsi_proto::keys::{Key, value};
 use iscsi_proto::pdu::{
     DataIn, Header, LoginRequest, LoginResponse, LoginStatus, NopIn, Numbering, Pdu, R2t, Residual, ScsiCommand,
-    ScsiResponse, ServiceResponse, Stage,
+    ScsiResponse, ServiceResponse, Snack, Stage,
 };
 use iscsi_proto::scsi::{Lun, Status};
 use iscsi_proto::serial::Serial;
@@ -149,6 +149,30 @@ impl Peer {
         encode_frame(header, &[], data, self.digests.0, self.digests.1, wire);
         if let Some(trace) = &mut self.trace {
             trace.said(&header.with_data_len(data.len() as u32), data);
+        }
+    }
+
+    /// Says a PDU that is lost on its way.
+    pub(crate) fn lose(&mut self, pdu: impl Into<Pdu>, data: &[u8]) {
+        if let Some(trace) = &mut self.trace {
+            trace.lost(&pdu.into().encode().with_data_len(data.len() as u32), data);
+        }
+    }
+
+    /// Says a PDU, the data of which is damaged on its way.
+    pub(crate) async fn say_damaged(&mut self, pdu: impl Into<Pdu>, data: &[u8]) {
+        let mut wire = BytesMut::new();
+        self.tell(pdu.into().encode(), data, &mut wire);
+        let head = 48 + if self.digests.0 { 4 } else { 0 };
+        wire[head] ^= 0x10;
+        self.say_bytes(&wire).await;
+    }
+
+    /// The next PDU, which has to be a SNACK.
+    pub(crate) async fn snack(&mut self) -> Snack {
+        match self.hear().await {
+            (Pdu::Snack(snack), _) => snack,
+            (other, _) => panic!("{other:?} is no SNACK"),
         }
     }
 

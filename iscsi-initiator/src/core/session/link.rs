@@ -14,6 +14,7 @@ use super::super::queue::SendQueue;
 use super::super::task::Slot;
 use super::receive::Landing;
 use super::recover::Lost;
+use super::repair::Recovery;
 
 /// Names one connection of a [`Core`](super::Core).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -49,6 +50,8 @@ pub(super) struct Link {
     /// The longest data segment that the target receives here, in bytes.
     pub(super) max_send: u32,
     pub(super) exp_stat_sn: Serial,
+    /// What error recovery keeps, from level 1 on.
+    pub(super) recovery: Option<Box<Recovery>>,
     pub(super) queue: SendQueue,
     /// Tasks with data that the target has asked for.
     pub(super) writers: VecDeque<Slot>,
@@ -57,7 +60,7 @@ pub(super) struct Link {
     pub(super) text: Option<Slot>,
     /// The ping that this side sent because the target was silent.
     pub(super) ping: Option<Slot>,
-    /// Answers to the target's pings that have not been written yet.
+    /// Answers to the target's pings, and SNACKs without a task, that have not been written yet.
     pub(super) pongs: usize,
     /// When the target was last heard.
     pub(super) heard: Time,
@@ -81,6 +84,7 @@ impl Link {
             data_digest: negotiated.data_digest,
             max_send: negotiated.max_send_data_segment_length,
             exp_stat_sn,
+            recovery: (negotiated.error_recovery_level != 0).then(|| Box::new(Recovery::new(exp_stat_sn))),
             queue: SendQueue::new(negotiated.header_digest, negotiated.data_digest),
             writers: VecDeque::new(),
             landing: None,

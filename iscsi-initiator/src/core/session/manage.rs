@@ -5,11 +5,13 @@ use std::time::Duration;
 use iscsi_proto::pdu::{RejectReason, TaskFunction, TaskResult};
 use iscsi_proto::scsi::Lun;
 use iscsi_proto::serial::Serial;
+use iscsi_proto::tags::Itt;
 
 use super::super::command::Request;
 use super::super::error::{CommandError, ConnectionError};
 use super::super::task::{Kind, Leave, Slot, Task};
 use super::link::{Link, LinkId, LinkState};
+use super::repair::is_damage;
 use super::{Core, State, Time};
 
 /// Tags of ended tasks that are remembered.
@@ -22,7 +24,8 @@ impl Core {
             return None;
         }
         let tasks = (self.tasks.len() != 0).then_some(self.expiry);
-        let links = self.links.iter().filter_map(|(_, link)| self.link_deadline(link)).min();
+        let of = |link| self.link_deadline(link).into_iter().chain(self.repair_deadline(link)).min();
+        let links = self.links.iter().filter_map(|(_, link)| of(link)).min();
         tasks.into_iter().chain(links).min()
     }
 
@@ -44,6 +47,11 @@ impl Core {
         self.now = now;
         if self.expiry <= now {
             self.expire_tasks();
+        }
+        let due = |link: &Link| self.repair_deadline(link).is_some_and(|at| at <= now);
+        let due: Vec<LinkId> = self.links.iter().filter(|(_, link)| due(link)).map(|(id, _)| id).collect();
+        for link in due {
+            self.repair_due(link);
         }
         let due = |link: &Link| self.link_deadline(link).is_some_and(|at| at <= now);
         let due: Vec<LinkId> = self.links.iter().filter(|(_, link)| due(link)).map(|(id, _)| id).collect();
@@ -149,7 +157,7 @@ impl Core {
             .map(|(slot, _)| slot)
             .collect();
         for slot in ended {
-            self.remember(slot);
+            self.remember(self.tasks.itt(slot));
             self.end(slot, Err(CommandError::Aborted));
         }
     }
@@ -158,19 +166,22 @@ impl Core {
     /// did with the command cannot be learnt on this connection any more.
     pub(super) fn conclude_abort(&mut self, slot: Slot, result: TaskResult) {
         let now = self.now;
-        let ending = result == TaskResult::TaskDoesNotExist && self.is_being_ended(slot);
+        let Some(link) = self.tasks.get_mut(slot).map(|task| task.link) else { return };
+        // Its answer may be among those that are being asked for again, or have come before its data.
+        let ending = self.is_being_ended(slot) || self.lacks_status(link) || self.holds_status(slot);
+        let ending = result == TaskResult::TaskDoesNotExist && ending;
         let Some(task) = self.tasks.get_mut(slot) else { return };
-        let (after, link) = (task.timeout, task.link);
+        let after = task.timeout;
         let moved = task.scsi().is_some_and(|scsi| scsi.moved);
         if ending {
             // The answer to the other function ends it, or that function's deadline the connection.
             (task.progress, task.manager) = (now, None);
         } else if result == TaskResult::FunctionComplete {
-            self.remember(slot);
+            self.remember(self.tasks.itt(slot));
             self.end(slot, Err(CommandError::TimedOut { after, sent: true }));
         } else if moved && result == TaskResult::TaskDoesNotExist {
             // The target did not take it along when its connection was lost.
-            self.remember(slot);
+            self.remember(self.tasks.itt(slot));
             self.end(slot, Err(CommandError::NotReassigned { result }));
         } else {
             self.lose(link, &ConnectionError::NotAborted { after, result });
@@ -178,11 +189,11 @@ impl Core {
     }
 
     /// Keeps the tag of a task that is ended here but may be answered all the same (section 4.2.3.3).
-    fn remember(&mut self, slot: Slot) {
+    pub(super) fn remember(&mut self, itt: Itt) {
         if self.concluded.len() == MAX_CONCLUDED {
             self.concluded.pop_front();
         }
-        self.concluded.push_back(self.tasks.itt(slot));
+        self.concluded.push_back(itt);
     }
 
     /// Whether a function is under way that ends the task with others. Its answer may come later than that of a function
@@ -217,6 +228,10 @@ impl Core {
             Kind::Scsi(_) | Kind::Management { .. } | Kind::Reassign { .. } | Kind::Plug => {}
         }
         let numbered = matches!(task.kind, Kind::Scsi(_));
+        // The data came damaged: it goes out again with its command (section 7.8).
+        if numbered && is_damage(reason) && self.retry(slot) {
+            return;
+        }
         self.end(slot, Err(CommandError::Rejected(reason)));
         if reason == RejectReason::WaitingForLogout {
             return self.drain(link, 0);

@@ -3,10 +3,12 @@
 //! The owner submits requests, feeds what each connection receives, writes what is queued for it, and wakes the core at its
 //! deadline. Completions and events are taken out afterwards.
 
+mod holes;
 mod link;
 mod manage;
 mod receive;
 mod recover;
+mod repair;
 mod send;
 
 #[cfg(test)]
@@ -32,6 +34,7 @@ use super::window::Window;
 use link::{Link, Links};
 
 pub use link::LinkId;
+pub(crate) use repair::Repair;
 
 /// What a connection starts with when login has ended.
 #[derive(Clone, Debug)]
@@ -61,6 +64,13 @@ pub struct Patience {
     pub idle: Option<Duration>,
     /// The answer to a ping.
     pub ping: Duration,
+}
+
+impl Patience {
+    /// How long error recovery waits for what it asked for, and a command for a sign of life before it is looked into.
+    fn repair(&self) -> Duration {
+        (self.command / 4).max(Duration::from_millis(1))
+    }
 }
 
 #[derive(Debug)]
@@ -448,6 +458,7 @@ fn scsi(command: super::Command) -> Result<Scsi, CommandError> {
         r2t_sn: Serial(0),
         bursts: VecDeque::new(),
         resumed: false,
+        repair: None,
         moved: false,
     };
     match data {

@@ -20,6 +20,7 @@ use super::super::misbehaved::PeerMisbehaved;
 use super::super::task::{Burst, Direction, Kind, Leave, Scsi, Slot, Task};
 use super::link::LinkId;
 use super::recover::outcome;
+use super::repair::{Held, MAX_R2TS, Place};
 use super::{Core, State, Time};
 
 /// The most text of one answer. A discovery answer of this size names some 200 000 targets.
@@ -34,7 +35,7 @@ type Checked<T = ()> = Result<T, PeerMisbehaved>;
 pub(super) struct Landing {
     pdu: DataIn,
     header: Header,
-    slot: Option<Slot>,
+    slot: Option<(Slot, Place)>,
     offset: usize,
     left: usize,
     /// Padding and digest that follow.
@@ -65,7 +66,7 @@ impl Core {
     /// Where the next bytes of a connection's stream belong, if that is `at_least` bytes of a buffer.
     pub fn landing(&mut self, link: LinkId, at_least: usize) -> Option<&mut [u8]> {
         let landing = self.links[link].landing.as_ref().filter(|landing| landing.left >= at_least)?;
-        let task = self.tasks.get_mut(landing.slot?)?;
+        let task = self.tasks.get_mut(landing.slot?.0)?;
         task.scsi()?.buffer.get_mut(landing.offset..landing.offset + landing.left)
     }
 
@@ -97,7 +98,7 @@ impl Core {
         let from = landing.offset;
         landing.offset += count;
         landing.left = landing.left.saturating_sub(count);
-        if let Some(task) = landing.slot.and_then(|slot| self.tasks.get_mut(slot)) {
+        if let Some(task) = landing.slot.and_then(|(slot, _)| self.tasks.get_mut(slot)) {
             task.progress = now;
             let part = task.scsi().and_then(|scsi| scsi.buffer.get(from..from + count));
             if let (Some(crc), Some(part)) = (&mut landing.crc, part) {
@@ -122,7 +123,10 @@ impl Core {
         let Some((_, segment)) = bytes.get(..layout.total()).and_then(|pdu| pdu.split_at_checked(layout.head)) else {
             return Ok(0);
         };
-        self.links[link].framing.check_data(&header, segment)?;
+        if let Err(error) = self.links[link].framing.check_data(&header, segment) {
+            self.damaged(link, &header, error)?;
+            return Ok(layout.total());
+        }
         self.count(opcode);
         if !opcode.is_request() {
             self.window.update(&header.numbering());
@@ -144,17 +148,6 @@ impl Core {
             Opcode::Reject => self.on_reject(link, &Reject::parse(header)?, data),
             opcode => Err(PeerMisbehaved::UnexpectedPdu { opcode }),
         }
-    }
-
-    /// Moves a connection's ExpStatSN, the only place that does. Says whether the status is new; an old one is to be discarded.
-    fn accept_status(&mut self, link: LinkId, stat_sn: Serial) -> Checked<bool> {
-        let link = &mut self.links[link];
-        let expected = link.exp_stat_sn;
-        if stat_sn == expected {
-            link.exp_stat_sn = expected.next();
-            return Ok(true);
-        }
-        if stat_sn.lt(expected) { Ok(false) } else { Err(PeerMisbehaved::StatusGap { expected, received: stat_sn }) }
     }
 
     /// The task with this tag, if it was sent, and on this connection.
@@ -190,14 +183,17 @@ impl Core {
         let crc = self.links[link].data_digest.then(Crc32c::new);
         let offset = pdu.offset as usize;
         let (left, tail) = (layout.data, layout.tail);
+        if !self.links[link].is_live() {
+            return Ok(());
+        }
         self.links[link].landing = Some(Landing { pdu, header: *header, slot, offset, left, tail, crc });
         Ok(())
     }
 
     /// Checks where data would go. `None` for data that has come before or comes too late.
-    fn admit_data(&mut self, link: LinkId, pdu: &DataIn, length: usize) -> Checked<Option<Slot>> {
+    fn admit_data(&mut self, link: LinkId, pdu: &DataIn, length: usize) -> Checked<Option<(Slot, Place)>> {
         let now = self.now;
-        let is_repeated = pdu.status.is_some() && pdu.numbering.stat_sn.lt(self.links[link].exp_stat_sn);
+        let is_repeated = pdu.status.is_some() && self.is_old_status(link, pdu.numbering.stat_sn);
         if is_repeated || self.is_concluded(pdu.itt) {
             return Ok(None);
         }
@@ -205,21 +201,15 @@ impl Core {
         task.progress = now;
         let wrong = PeerMisbehaved::WrongTask { itt: pdu.itt, opcode: Opcode::DataIn };
         let Some(scsi) = task.scsi().filter(|scsi| scsi.direction == Direction::In) else { return Err(wrong) };
-        if pdu.data_sn.lt(scsi.data_sn) {
-            return Ok(None);
-        }
-        if pdu.data_sn != scsi.data_sn {
-            return Err(PeerMisbehaved::DataGap { expected: scsi.data_sn, received: pdu.data_sn });
-        }
         let (offset, limit) = (pdu.offset as usize, scsi.buffer.len());
         if offset.checked_add(length).is_none_or(|end| end > limit) {
             return Err(PeerMisbehaved::DataBeyondEnd { offset: pdu.offset, length: length as u32, limit });
         }
-        if offset != scsi.received {
-            let expected = scsi.received as u32;
-            return Err(PeerMisbehaved::DataOffset { expected, received: pdu.offset });
+        if pdu.data_sn == scsi.data_sn && offset == scsi.received && scsi.repair.is_none() {
+            return Ok(Some((slot, Place::Next)));
         }
-        Ok(Some(slot))
+        let place = self.place_data(link, slot, pdu, length)?;
+        Ok(Some((slot, place)).filter(|(_, place)| *place != Place::Nowhere))
     }
 
     /// Moves bytes of the data segment, or its end, out of `bytes`.
@@ -232,7 +222,7 @@ impl Core {
         }
         let part = bytes.get(..landing.left).unwrap_or(bytes);
         let place = landing.offset..landing.offset + part.len();
-        let scsi = landing.slot.and_then(|slot| self.tasks.get_mut(slot)?.scsi());
+        let scsi = landing.slot.and_then(|(slot, _)| self.tasks.get_mut(slot)?.scsi());
         match scsi.and_then(|scsi| scsi.buffer.get_mut(place)) {
             Some(room) => room.copy_from_slice(part),
             // Data that came before, or that nobody waits for, is not kept, but its digest is checked.
@@ -245,30 +235,39 @@ impl Core {
     fn finish_landing(&mut self, link: LinkId, tail: &[u8]) -> Checked {
         let landing = self.links[link].landing.take();
         let Some(Landing { pdu, header, slot, offset, crc, .. }) = landing else { return Ok(()) };
+        let (length, recovers) = (offset - pdu.offset as usize, self.links[link].recovery.is_some());
         if let (Some(mut crc), Some((pad, received))) = (crc, tail.split_last_chunk::<DIGEST_LEN>()) {
             crc.update(pad);
-            self.links[link].framing.compare_data(&header, u32::from_le_bytes(crc.wire()), *received)?;
+            let computed = u32::from_le_bytes(crc.wire());
+            if let Err(error) = self.links[link].framing.compare_data(&header, computed, *received) {
+                return if recovers { self.data_damaged(link, slot, &pdu, length) } else { Err(error.into()) };
+            }
         }
-        if let Some(scsi) = slot.and_then(|slot| self.tasks.get_mut(slot)?.scsi()) {
-            self.stats.data_received += (offset - scsi.received) as u64;
-            scsi.received = offset;
-            scsi.data_sn = scsi.data_sn.next();
+        if slot.is_some() {
+            self.stats.data_received += length as u64;
         }
-        self.end_data_in(link, &pdu)
+        self.data_landed(link, slot, &pdu, length)
+    }
+
+    /// The data of a Data-In PDU is whole and in its buffer, if it has one.
+    fn data_landed(&mut self, link: LinkId, at: Option<(Slot, Place)>, pdu: &DataIn, length: usize) -> Checked {
+        let Some((slot, place)) = at else { return self.end_data_in(link, pdu) };
+        self.data_came(slot, place, pdu, length);
+        if self.links[link].recovery.is_some() {
+            self.wants_acknowledgement(link, slot, pdu);
+            self.mend(link, slot);
+        }
+        self.end_data_in(link, pdu)
     }
 
     fn on_empty_data_in(&mut self, link: LinkId, pdu: &DataIn) -> Checked {
-        if let Some(slot) = self.admit_data(link, pdu, 0)? {
-            let scsi = self.tasks.get_mut(slot).and_then(|task| task.scsi());
-            if let Some(scsi) = scsi {
-                scsi.data_sn = scsi.data_sn.next();
-                // A command of n bytes has at most n PDUs with data, and one without ends each sequence.
-                if pdu.status.is_none() && scsi.data_sn.0 as usize > 2 * scsi.buffer.len() + 16 {
-                    return Err(PeerMisbehaved::EmptyData);
-                }
-            }
+        let place = self.admit_data(link, pdu, 0)?;
+        let scsi = place.and_then(|(slot, _)| self.tasks.get_mut(slot)?.scsi());
+        // Its number is not counted yet.
+        if scsi.is_some_and(|scsi| pdu.status.is_none() && scsi.data_sn.0 as usize >= scsi.last_data_sn()) {
+            return Err(PeerMisbehaved::EmptyData);
         }
-        self.end_data_in(link, pdu)
+        self.data_landed(link, place, pdu, 0)
     }
 
     /// Ends the command if the Data-In carried its status.
@@ -276,7 +275,12 @@ impl Core {
         let Some((status, residual)) = pdu.status else { return Ok(()) };
         if self.accept_status(link, pdu.numbering.stat_sn)? && !self.is_concluded(pdu.itt) {
             let slot = self.find(link, pdu.itt)?;
-            self.complete(slot, status, residual, Bytes::new());
+            if self.tasks.get_mut(slot).and_then(|task| task.scsi()).is_some_and(|scsi| scsi.repair.is_none()) {
+                self.complete(slot, status, residual, Bytes::new());
+                return Ok(());
+            }
+            let held = Held { stat_sn: pdu.numbering.stat_sn, status, residual, sense: Bytes::new() };
+            self.settle(link, slot, held, 0);
         }
         Ok(())
     }
@@ -288,21 +292,25 @@ impl Core {
             return Ok(());
         }
         let (slot, task) = self.find_scsi(link, pdu.itt, Opcode::ScsiResponse)?;
+        let is_whole = task.scsi().is_some_and(|scsi| scsi.is_whole(pdu.exp_data_sn));
         if pdu.response != ServiceResponse::Completed {
             self.end(slot, Err(CommandError::Delivery(pdu.response)));
             return Ok(());
         }
-        let received = task.scsi().map_or(Serial(0), |scsi| scsi.data_sn);
-        if pdu.exp_data_sn.gt(received) && task.scsi().is_some_and(|scsi| scsi.direction == Direction::In) {
-            return Err(PeerMisbehaved::DataGap { expected: received, received: pdu.exp_data_sn });
+        let sense = Bytes::copy_from_slice(split_sense(data)?.0);
+        if is_whole {
+            self.complete(slot, pdu.status, pdu.residual, sense);
+            return Ok(());
         }
-        let (sense, _) = split_sense(data)?;
-        self.complete(slot, pdu.status, pdu.residual, Bytes::copy_from_slice(sense));
+        let stat_sn = pdu.numbering.stat_sn;
+        let held = Held { stat_sn, status: pdu.status, residual: pdu.residual, sense };
+        self.data_ends_at(link, slot, pdu.exp_data_sn, &held)?;
+        self.settle(link, slot, held, pdu.snack_tag);
         Ok(())
     }
 
     /// Ends a command with its status.
-    fn complete(&mut self, slot: Slot, status: Status, residual: Residual, sense: Bytes) {
+    pub(super) fn complete(&mut self, slot: Slot, status: Status, residual: Residual, sense: Bytes) {
         let Some(scsi) = self.tasks.get_mut(slot).and_then(|task| task.scsi()) else { return };
         let success = is_success(status, &sense);
         let mut data = std::mem::take(&mut scsi.buffer);
@@ -314,6 +322,7 @@ impl Core {
 
     /// Takes a task out of the table and tells whoever waits for it.
     pub(super) fn end(&mut self, slot: Slot, completion: Result<Finished, CommandError>) {
+        let itt = self.tasks.itt(slot);
         let Some(task) = self.tasks.remove(slot) else { return };
         if let Kind::Scsi(scsi) = &task.kind
             && !scsi.bursts.is_empty()
@@ -326,6 +335,9 @@ impl Core {
             *of = None;
         }
         if let Kind::Scsi(scsi) = task.kind {
+            if let Some(repair) = &scsi.repair {
+                self.release_status(task.link, itt, repair);
+            }
             self.keep_box(scsi);
         }
         self.finish(task.token, completion);
@@ -335,6 +347,7 @@ impl Core {
 
     fn on_r2t(&mut self, link: LinkId, pdu: &R2t) -> Checked {
         let (now, limit, max_r2ts) = (self.now, self.negotiated.max_burst_length, self.negotiated.max_outstanding_r2t);
+        let recovers = self.links[link].recovery.is_some();
         if self.is_concluded(pdu.itt) {
             return Ok(());
         }
@@ -345,16 +358,17 @@ impl Core {
         task.progress = now;
         let wrong = PeerMisbehaved::WrongTask { itt: pdu.itt, opcode: Opcode::R2t };
         let Some(scsi) = task.scsi().filter(|scsi| scsi.direction == Direction::Out) else { return Err(wrong) };
-        if pdu.r2t_sn.lt(scsi.r2t_sn) && !scsi.resumed {
+        check_range(pdu, scsi.payload.len(), limit)?;
+        if pdu.r2t_sn != scsi.r2t_sn && !self.place_r2t(link, slot, pdu)? {
             return Ok(());
         }
-        check_r2t(pdu, scsi, limit)?;
-        if scsi.bursts.len() >= usize::from(max_r2ts) {
+        let Some(scsi) = self.tasks.get_mut(slot).and_then(|task| task.scsi()) else { return Ok(()) };
+        let room = usize::from(max_r2ts) + if recovers { MAX_R2TS } else { 0 };
+        if scsi.bursts.len() >= room {
             return Err(PeerMisbehaved::TooManyR2ts { limit: max_r2ts });
         }
+        scsi.asked_for(pdu, recovers)?;
         let (offset, left) = (pdu.offset as usize, pdu.length as usize);
-        (scsi.r2t_sn, scsi.resumed) = (pdu.r2t_sn.next(), false);
-        scsi.requested = offset + left;
         scsi.bursts.push_back(Burst { ttt: pdu.ttt, offset, left, data_sn: Serial(0) });
         if scsi.bursts.len() == 1 {
             self.links[link].writers.push_back(slot);
@@ -380,8 +394,15 @@ impl Core {
             if self.links[link].ping == Some(slot) {
                 self.links[link].ping = None;
             }
+            let sent_before = self.tasks.get_mut(slot).and_then(|task| task.cmd_sn);
             self.end(slot, Ok(Finished::Pong));
-        } else if !pdu.ttt.is_reserved() && self.links[link].pongs < MAX_PONGS {
+            if let Some(sent_before) = sent_before {
+                self.retry_lost(link, sent_before);
+            }
+            return Ok(());
+        }
+        self.foresee_status(link, pdu.numbering.stat_sn);
+        if !pdu.ttt.is_reserved() && self.links[link].pongs < MAX_PONGS {
             self.links[link].pongs += 1;
             self.send_nop(link, pdu.lun, Itt::RESERVED, pdu.ttt, true, self.window.current());
         }
@@ -488,6 +509,9 @@ impl Core {
             return Ok(());
         }
         let rejected = Header::read(data).ok_or(PeerMisbehaved::ShortReject)?;
+        if rejected.opcode() == Ok(Opcode::Snack) {
+            self.snack_rejected(link, &rejected);
+        }
         match self.sent_as(link, &rejected) {
             Some(slot) => self.rejected(slot, pdu.reason),
             // The task of any other PDU still gets its response.
@@ -554,24 +578,13 @@ fn cause(error: PeerMisbehaved) -> ConnectionError {
     }
 }
 
-fn check_r2t(pdu: &R2t, scsi: &Scsi, max_burst: u32) -> Checked {
-    let (offset, length, limit) = (pdu.offset, pdu.length, scsi.payload.len());
-    // Behind a move the target counts as it likes, and asks for what it has not received (section 7.2.2).
-    if pdu.r2t_sn != scsi.r2t_sn && !scsi.resumed {
-        return Err(PeerMisbehaved::R2tGap { expected: scsi.r2t_sn, received: pdu.r2t_sn });
-    }
+fn check_range(pdu: &R2t, limit: usize, max_burst: u32) -> Checked {
+    let R2t { offset, length, .. } = *pdu;
     if length > max_burst {
         return Err(PeerMisbehaved::R2tTooLong { length, limit: max_burst });
     }
     if u64::from(offset) + u64::from(length) > limit as u64 {
         return Err(PeerMisbehaved::R2tBeyondEnd { offset, length, limit });
-    }
-    // Sequences are in order, and this is the first time that this side hears of the bytes behind the last.
-    if (offset as usize) < scsi.requested && !scsi.resumed {
-        return Err(PeerMisbehaved::R2tBackwards { offset, end: scsi.requested });
-    }
-    if offset as usize > scsi.requested {
-        return Err(PeerMisbehaved::R2tSkips { offset, end: scsi.requested });
     }
     Ok(())
 }
@@ -591,6 +604,7 @@ fn unsent(scsi: &Scsi, residual: Residual) -> Option<CommandError> {
         _ => scsi.payload.len(),
     };
     let pending: usize = scsi.bursts.iter().map(|burst| burst.left).sum();
-    let received = scsi.requested.saturating_sub(pending);
+    let skipped = scsi.repair.as_ref().map_or(0, |repair| repair.skipped());
+    let received = scsi.requested.saturating_sub(pending + skipped);
     (received < expected).then_some(CommandError::Short { expected, received })
 }

@@ -177,6 +177,7 @@ impl Core {
         if !self.links[link].is_live() {
             return;
         }
+        self.window.gone(link);
         let (wait, retain) = self.times(error);
         let retained = self.negotiated.error_recovery_level >= 2 && retain != 0;
         let open = self.links.iter().any(|(other, state)| other != link && state.is_open());
@@ -324,6 +325,7 @@ impl Core {
     /// Ends what is left of a connection that has been logged out.
     fn retire(&mut self, link: LinkId, error: &ConnectionError) {
         self.end_all(link, error);
+        self.window.gone(link);
         self.links[link].close();
         if self.links.iter().all(|(_, link)| link.is_closed()) {
             self.fail(error);

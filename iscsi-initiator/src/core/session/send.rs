@@ -84,7 +84,15 @@ impl Core {
         let Link { exp_stat_sn, max_send, ref mut queue, .. } = self.links[link];
         let Some(task) = self.tasks.get_mut(slot) else { return };
         // What the target has not taken goes out again under its number when its connection is lost (section 7.2.1).
-        let cmd_sn = task.cmd_sn.unwrap_or_else(|| self.window.take());
+        let cmd_sn = match task.cmd_sn {
+            Some(cmd_sn) => {
+                self.stats.retries += 1;
+                self.window.retried(cmd_sn, link);
+                task.scsi().into_iter().for_each(|scsi| scsi.bursts.clear());
+                cmd_sn
+            }
+            None => self.window.take_on(link),
+        };
         task.cmd_sn = Some(cmd_sn);
         let lun = task.lun;
         let Kind::Scsi(scsi) = &mut task.kind else { return };
@@ -110,6 +118,7 @@ impl Core {
         self.stats.count(Opcode::ScsiCommand);
         self.stats.data_sent += unasked.immediate as u64;
         self.send_unasked(link, slot, itt, unasked);
+        self.remind(link);
     }
 
     /// Queues the rest of the first burst right behind its command, as the order of commands demands.

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use iscsi_proto::pdu::{
-    DataOut, Header, NopOut, Numbering, Opcode, Pdu, R2t, ScsiCommand, TaskFunction, TaskRequest, TaskResponse,
-    TaskResult, TextRequest, parse_ahs,
+    DataIn, DataOut, Header, NopOut, Numbering, Opcode, Pdu, R2t, Reject, RejectReason, ScsiCommand, TaskFunction,
+    TaskRequest, TaskResponse, TaskResult, TextRequest, parse_ahs,
 };
 use iscsi_proto::scsi::Lun;
 use iscsi_proto::serial::Serial;
@@ -22,14 +22,28 @@ pub(super) struct Full {
     exp_stat_sn: Serial,
     /// The StatSN that the peer uses next.
     next_stat_sn: Serial,
+    /// The last ExpCmdSN that the peer said.
+    exp_cmd_sn: Serial,
     tasks: BTreeMap<u32, Task>,
-    /// Tasks that the peer has ended; data for them may be on its way still.
-    ended: Vec<Itt>,
+    /// Tasks that the peer has ended, and the number of the PDU that did; data for them may be on its way still.
+    ended: Vec<(Itt, Serial, Task)>,
+    /// Data-In that the peer wants acknowledged.
+    acknowledgements: Vec<Wanted>,
     /// Numbers of rejected commands, which have to be used again.
     holes: Vec<Serial>,
     /// Pings of the peer that want an answer.
     pings: Vec<(Ttt, Lun)>,
     logged_out: bool,
+}
+
+/// What the peer asked for with the A bit.
+#[derive(Debug)]
+pub(super) struct Wanted {
+    pub(super) ttt: Ttt,
+    pub(super) lun: Lun,
+    pub(super) itt: Itt,
+    /// The DataSN behind the PDU that had the bit.
+    pub(super) next: u32,
 }
 
 #[derive(Debug)]
@@ -40,10 +54,11 @@ struct Limits {
     initial_r2t: bool,
     immediate: bool,
     level: usize,
+    recovery: usize,
 }
 
 #[derive(Debug)]
-struct Task {
+pub(super) struct Task {
     opcode: Opcode,
     cmd_sn: Serial,
     lun: Lun,
@@ -54,6 +69,16 @@ struct Task {
     text: Option<(Ttt, Lun)>,
     /// The task management function, and the task that it aborts.
     function: Option<(TaskFunction, Itt)>,
+    /// The header of a SCSI command.
+    header: Option<Header>,
+    /// DataSN or R2TSN behind the last that the peer said.
+    pub(super) sent: u32,
+    /// DataSN behind the last that was acknowledged.
+    pub(super) acknowledged: u32,
+    /// R2TSNs that came.
+    r2ts: Vec<Serial>,
+    /// SNACK Tags that were used.
+    pub(super) tags: Vec<u32>,
 }
 
 /// An R2T, or the unasked data of a command.
@@ -75,6 +100,7 @@ impl Full {
             initial_r2t: agreed.yes("InitialR2T"),
             immediate: agreed.yes("ImmediateData"),
             level: agreed.number("iSCSIProtocolLevel", 1),
+            recovery: agreed.number("ErrorRecoveryLevel", 0),
         };
         Self {
             limits,
@@ -82,8 +108,10 @@ impl Full {
             max_cmd_sn: numbering.max_cmd_sn,
             exp_stat_sn: numbering.stat_sn.next(),
             next_stat_sn: numbering.stat_sn.next(),
+            exp_cmd_sn: numbering.exp_cmd_sn,
             tasks: BTreeMap::new(),
             ended: Vec::new(),
+            acknowledgements: Vec::new(),
             holes: Vec::new(),
             pings: Vec::new(),
             logged_out: false,
@@ -106,7 +134,8 @@ impl Full {
                 self.logged_out = true;
                 Ok(())
             }
-            other => Err(format!("{other:?} from an initiator in the full feature phase at level 0")),
+            Pdu::Snack(snack) if self.limits.recovery != 0 => self.snack(snack),
+            other => Err(format!("{other:?} from an initiator at error recovery level {}", self.limits.recovery)),
         }
     }
 
@@ -139,7 +168,7 @@ impl Full {
     fn begin(&mut self, itt: Itt, task: Task) -> Result<(), Broken> {
         rule!(!itt.is_reserved(), "a task has the reserved tag");
         rule!(!self.tasks.contains_key(&itt.0), "{itt} names two tasks");
-        self.ended.retain(|ended| *ended != itt);
+        self.ended.retain(|(ended, ..)| *ended != itt);
         self.tasks.insert(itt.0, task);
         Ok(())
     }
@@ -147,7 +176,11 @@ impl Full {
     fn command(&mut self, command: &ScsiCommand, wire: &Wire<'_>) -> Result<(), Broken> {
         let unfinished = |task: &Task| task.grants.front().is_some_and(|grant| grant.ttt.is_reserved());
         rule!(!self.tasks.values().any(unfinished), "a command before the unasked data of the one before it");
-        self.number(command.immediate, command.cmd_sn)?;
+        let again = self.tasks.get(&command.itt.0).filter(|task| self.limits.recovery != 0 && task.header.is_some());
+        match again.and_then(|task| task.header) {
+            Some(header) => self.retry(command, &header, &wire.header)?,
+            None => self.number(command.immediate, command.cmd_sn)?,
+        }
         let length = command.expected_length as usize;
         rule!(command.read || command.write || length == 0, "data without a direction: {command:?}");
         rule!(command.write || command.fin, "a command that does not write announces data: {command:?}");
@@ -157,7 +190,23 @@ impl Full {
         let mut task = task(Opcode::ScsiCommand, command.cmd_sn, command.lun);
         task.length = if command.write { length } else { 0 };
         task.grants = self.unasked(command, wire.data.len())?.into_iter().collect();
+        task.header = Some(wire.header);
         self.begin(command.itt, task)
+    }
+
+    /// A command that is sent again is the same, and was not acknowledged.
+    fn retry(&mut self, command: &ScsiCommand, first: &Header, again: &Header) -> Result<(), Broken> {
+        let without = |header: &Header| {
+            let mut header = *header;
+            header.0[28..32].fill(0);
+            header
+        };
+        rule!(without(first) == without(again), "{} is sent again, but not as it was: {command:?}", command.itt);
+        rule!(!command.cmd_sn.lt(self.exp_cmd_sn), "{command:?} is sent again although the peer has it");
+        let guarded = self.cmd_sn.distance_from(command.cmd_sn) < 1 << 31;
+        rule!(guarded, "CmdSN went more than half its range beyond {}", command.cmd_sn);
+        self.tasks.remove(&command.itt.0);
+        Ok(())
     }
 
     /// Checks immediate data, and says what else comes unasked.
@@ -183,7 +232,7 @@ impl Full {
 
     fn data_out(&mut self, data: &DataOut, length: usize) -> Result<(), Broken> {
         let Some(task) = self.tasks.get_mut(&data.itt.0) else {
-            rule!(self.ended.contains(&data.itt), "data for {}, which is no task", data.itt);
+            rule!(self.has_ended(data.itt), "data for {}, which is no task", data.itt);
             return Ok(());
         };
         let Some(grant) = task.grants.front_mut() else { return Err(format!("nobody asked for {data:?}")) };
@@ -236,7 +285,7 @@ impl Full {
                 rule!(task.lun == request.lun, "an abort for another LUN: {request:?}");
                 rule!(task.cmd_sn == request.ref_cmd_sn, "an abort with another RefCmdSN: {request:?}");
             } else {
-                rule!(self.ended.contains(&request.referenced), "an abort of no task: {request:?}");
+                rule!(self.has_ended(request.referenced), "an abort of no task: {request:?}");
             }
         } else {
             rule!(request.referenced.is_reserved(), "{request:?} names a task");
@@ -253,16 +302,22 @@ impl Full {
         if !max_cmd_sn.lt(exp_cmd_sn.sub(1)) && max_cmd_sn.gt(self.max_cmd_sn) {
             self.max_cmd_sn = max_cmd_sn;
         }
+        if exp_cmd_sn.gt(self.exp_cmd_sn) {
+            self.exp_cmd_sn = exp_cmd_sn;
+        }
+        if let Pdu::DataIn(data) = pdu {
+            self.data_in(data);
+        }
         if has_status(pdu) && stat_sn == self.next_stat_sn {
             self.next_stat_sn = stat_sn.next();
         }
         match pdu {
-            Pdu::ScsiResponse(response) => self.end(response.itt),
-            Pdu::DataIn(data) if data.status.is_some() => self.end(data.itt),
-            Pdu::NopIn(nop) if !nop.itt.is_reserved() => self.end(nop.itt),
+            Pdu::ScsiResponse(response) => self.end(response.itt, stat_sn),
+            Pdu::DataIn(data) if data.status.is_some() => self.end(data.itt, stat_sn),
+            Pdu::NopIn(nop) if !nop.itt.is_reserved() => self.end(nop.itt, stat_sn),
             Pdu::NopIn(nop) if !nop.ttt.is_reserved() => self.pings.push((nop.ttt, nop.lun)),
-            Pdu::LogoutResponse(response) => self.end(response.itt),
-            Pdu::TextResponse(text) if text.fin => self.end(text.itt),
+            Pdu::LogoutResponse(response) => self.end(response.itt, stat_sn),
+            Pdu::TextResponse(text) if text.fin => self.end(text.itt, stat_sn),
             Pdu::TextResponse(text) => {
                 if let Some(task) = self.tasks.get_mut(&text.itt.0) {
                     task.text = Some((text.ttt, text.lun));
@@ -270,33 +325,85 @@ impl Full {
             }
             Pdu::TaskResponse(response) => self.task_done(response),
             Pdu::R2t(r2t) => self.grant(r2t),
-            Pdu::Reject(_) => self.rejected(data),
+            Pdu::Reject(reject) => self.rejected(reject, data),
             _ => {}
         }
     }
 
-    fn end(&mut self, itt: Itt) {
-        if self.tasks.remove(&itt.0).is_some() {
-            self.ended.push(itt);
+    fn end(&mut self, itt: Itt, stat_sn: Serial) {
+        if let Some(task) = self.tasks.remove(&itt.0) {
+            self.ended.push((itt, stat_sn, task));
+        }
+    }
+
+    fn has_ended(&self, itt: Itt) -> bool {
+        self.ended.iter().any(|(ended, ..)| *ended == itt)
+    }
+
+    /// A task that has not ended, or whose status is not acknowledged by `exp_stat_sn`.
+    pub(super) fn unacknowledged(&mut self, itt: Itt, exp_stat_sn: Serial) -> Option<&mut Task> {
+        let ended = self.ended.iter_mut().find(|(ended, stat_sn, _)| *ended == itt && !stat_sn.lt(exp_stat_sn));
+        self.tasks.get_mut(&itt.0).or(ended.map(|(.., task)| task))
+    }
+
+    /// The numbers of status that may be asked for.
+    pub(super) const fn statuses(&self) -> (Serial, Serial) {
+        (self.exp_stat_sn, self.next_stat_sn)
+    }
+
+    /// Takes the wish for an acknowledgement by its tag.
+    pub(super) fn take_wanted(&mut self, ttt: u32, lun: Lun) -> Option<Wanted> {
+        let at = self.acknowledgements.iter().position(|wanted| wanted.ttt.0 == ttt && wanted.lun == lun)?;
+        Some(self.acknowledgements.remove(at))
+    }
+
+    fn data_in(&mut self, data: &DataIn) {
+        if let Some(task) = self.tasks.get_mut(&data.itt.0) {
+            task.sent = task.sent.max(data.data_sn.0.wrapping_add(1));
+        }
+        if data.acknowledge {
+            let (ttt, lun, itt, next) = (data.ttt, data.lun, data.itt, data.data_sn.0.wrapping_add(1));
+            self.acknowledgements.push(Wanted { ttt, lun, itt, next });
         }
     }
 
     fn grant(&mut self, r2t: &R2t) {
-        let burst = self.limits.burst;
+        let Limits { burst, recovery, .. } = self.limits;
+        self.sent_r2t(r2t);
         let Some(task) = self.tasks.get_mut(&r2t.itt.0) else { return };
+        // With recovery a number that comes again is a copy.
+        if recovery != 0 && task.r2ts.contains(&r2t.r2t_sn) {
+            return;
+        }
+        task.r2ts.push(r2t.r2t_sn);
         let (offset, left) = (r2t.offset as usize, r2t.length as usize);
         if r2t.lun == task.lun && left <= burst && offset + left <= task.length {
             task.grants.push_back(Grant { ttt: r2t.ttt, lun: r2t.lun, offset, left, data_sn: Serial(0) });
         }
     }
 
+    fn sent_r2t(&mut self, r2t: &R2t) {
+        if let Some(task) = self.tasks.get_mut(&r2t.itt.0) {
+            task.sent = task.sent.max(r2t.r2t_sn.0.wrapping_add(1));
+        }
+    }
+
+    /// The peer says this, and it does not arrive.
+    pub(super) fn lost(&mut self, pdu: &Pdu, data: &[u8]) {
+        match pdu {
+            Pdu::R2t(r2t) => self.sent_r2t(r2t),
+            pdu => self.said(pdu, data),
+        }
+    }
+
     fn task_done(&mut self, response: &TaskResponse) {
         let Some(task) = self.tasks.get(&response.itt.0) else { return };
         let (function, lun, cmd_sn) = (task.function, task.lun, task.cmd_sn);
-        self.end(response.itt);
+        let stat_sn = response.numbering.stat_sn;
+        self.end(response.itt, stat_sn);
         let (Some((function, referenced)), TaskResult::FunctionComplete) = (function, response.result) else { return };
         if function == TaskFunction::AbortTask {
-            return self.end(referenced);
+            return self.end(referenced, stat_sn);
         }
         let everywhere = matches!(function, TaskFunction::TargetWarmReset | TaskFunction::TargetColdReset);
         let affected = |task: &Task| {
@@ -304,24 +411,39 @@ impl Full {
         };
         let ended: Vec<Itt> = self.tasks.iter().filter(|(_, task)| affected(task)).map(|(itt, _)| Itt(*itt)).collect();
         for itt in ended {
-            self.end(itt);
+            self.end(itt, stat_sn);
         }
     }
 
-    fn rejected(&mut self, data: &[u8]) {
+    fn rejected(&mut self, reject: &Reject, data: &[u8]) {
         let Some(header) = Header::read(data) else { return };
         let Some(task) = self.tasks.get(&header.itt().0) else { return };
-        if header.opcode() == Ok(task.opcode) {
+        // A command whose data came damaged may be sent again.
+        let again = self.limits.recovery != 0 && reject.reason == RejectReason::DataDigestError;
+        if header.opcode() == Ok(task.opcode) && !again {
             if !header.immediate() {
                 self.holes.push(task.cmd_sn);
             }
-            self.end(header.itt());
+            self.end(header.itt(), reject.numbering.stat_sn);
         }
     }
 }
 
 fn task(opcode: Opcode, cmd_sn: Serial, lun: Lun) -> Task {
-    Task { opcode, cmd_sn, lun, length: 0, grants: VecDeque::new(), text: None, function: None }
+    Task {
+        opcode,
+        cmd_sn,
+        lun,
+        length: 0,
+        grants: VecDeque::new(),
+        text: None,
+        function: None,
+        header: None,
+        sent: 0,
+        acknowledged: 0,
+        r2ts: Vec::new(),
+        tags: Vec::new(),
+    }
 }
 
 /// Whether the PDU takes a StatSN.

@@ -4,6 +4,7 @@
 
 mod full;
 mod login;
+mod snack;
 #[cfg(test)]
 mod tests;
 
@@ -93,6 +94,13 @@ impl Trace {
             (Phase::Refused, pdu) => return Err(format!("{pdu:?} after a refused login")),
         }
         Ok(())
+    }
+
+    /// The peer says this, and it is lost on its way.
+    pub(crate) fn lost(&mut self, header: &Header, data: &[u8]) {
+        if let (Phase::Full(full), Ok(pdu)) = (&mut self.phase, Pdu::parse(header)) {
+            full.lost(&pdu, data);
+        }
     }
 
     /// The peer says this.

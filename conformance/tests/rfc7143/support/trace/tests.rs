@@ -3,9 +3,9 @@
 use iscsi_proto::isid::Isid;
 use iscsi_proto::keys::text;
 use iscsi_proto::pdu::{
-    DataOut, Header, LoginRequest, LoginResponse, LoginStatus, LogoutReason, LogoutRequest, NopIn, NopOut, Numbering,
-    Pdu, R2t, Residual, ScsiCommand, ScsiResponse, ServiceResponse, Stage, TaskAttribute, TaskFunction, TaskRequest,
-    TextRequest, TextResponse,
+    DataIn, DataOut, Header, LoginRequest, LoginResponse, LoginStatus, LogoutReason, LogoutRequest, NopIn, NopOut,
+    Numbering, Pdu, R2t, Residual, ScsiCommand, ScsiResponse, ServiceResponse, Snack, SnackType, Stage, TaskAttribute,
+    TaskFunction, TaskRequest, TextRequest, TextResponse,
 };
 use iscsi_proto::scsi::{Lun, Status};
 use iscsi_proto::serial::Serial;
@@ -358,4 +358,109 @@ fn breaches_in_task_management_are_found() {
     fails(tell(|request| request.referenced = Itt(3)), "no task");
     fails(tell(|request| request.function = TaskFunction::LogicalUnitReset), "names a task");
     fails(tell(|request| request.function = TaskFunction::QueryTask), "level");
+}
+
+/// A connection at error recovery level 1 on which a read, task 1, has been sent three pieces, and task 2 has ended.
+fn recovering() -> Trace {
+    let mut trace = full(&[("ErrorRecoveryLevel", "1"), ("InitialR2T", "No")]);
+    heard(&mut trace, ScsiCommand { read: true, write: false, ..write(1, 10, 300) }, &[]).unwrap();
+    for data_sn in 0..3 {
+        let data = DataIn {
+            fin: false,
+            acknowledge: data_sn == 1,
+            status: None,
+            lun: Lun::from(3),
+            itt: Itt(1),
+            ttt: if data_sn == 1 { Ttt(0x77) } else { Ttt::RESERVED },
+            numbering: numbers(102),
+            data_sn: Serial(data_sn),
+            offset: 100 * data_sn,
+        };
+        said(&mut trace, data, &[0; 100]);
+    }
+    heard(&mut trace, write(2, 11, 0), &[]).unwrap();
+    said(&mut trace, status(2, 102), &[]);
+    trace
+}
+
+fn snack(kind: SnackType, itt: u32, tag: u32, begin: u32, length: u32) -> Snack {
+    let lun = if kind == SnackType::DataAck { Lun::from(3) } else { Lun::ZERO };
+    Snack { kind, lun, itt: Itt(itt), tag, exp_stat_sn: Serial(102), begin: Serial(begin), length }
+}
+
+const NONE: u32 = u32::MAX;
+
+#[test]
+fn requests_for_what_was_lost_pass() {
+    let mut trace = recovering();
+    for good in [
+        snack(SnackType::Data, 1, NONE, 0, 3),
+        snack(SnackType::Status, NONE, NONE, 102, 1),
+        snack(SnackType::RData, 1, 1, 0, 0),
+        snack(SnackType::RData, 1, 2, 0, 0),
+        snack(SnackType::DataAck, NONE, 0x77, 2, 0),
+        snack(SnackType::Data, 1, NONE, 2, 1),
+    ] {
+        heard(&mut trace, good, &[]).unwrap();
+    }
+    let again =
+        ScsiCommand { exp_stat_sn: Serial(103), ..ScsiCommand { read: true, write: false, ..write(1, 10, 300) } };
+    heard(&mut trace, again, &[]).unwrap();
+}
+
+#[test]
+fn breaches_in_requests_for_what_was_lost_are_found() {
+    fails(heard(&mut full(&[]), snack(SnackType::Status, NONE, NONE, 102, 1), &[]), "error recovery level 0");
+    let tell = |snack: Snack| heard(&mut recovering(), snack, &[]);
+    let lun = Lun::from(3);
+    fails(tell(Snack { lun, ..snack(SnackType::Data, 1, NONE, 0, 1) }), "a LUN");
+    fails(tell(snack(SnackType::Data, 1, 5, 0, 1)), "a tag");
+    fails(tell(snack(SnackType::Data, 9, NONE, 0, 1)), "no task");
+    fails(tell(Snack { exp_stat_sn: Serial(103), ..snack(SnackType::Data, 2, NONE, 0, 1) }), "is acknowledged");
+    fails(tell(snack(SnackType::Data, 1, NONE, 3, 1)), "never sent");
+    fails(tell(snack(SnackType::Data, 1, NONE, 2, 2)), "never sent");
+    fails(tell(snack(SnackType::Status, 1, NONE, 102, 1)), "a tag");
+    fails(tell(snack(SnackType::Status, NONE, NONE, 101, 1)), "is acknowledged");
+    fails(tell(snack(SnackType::Status, NONE, NONE, 102, 2)), "never sent");
+    fails(tell(snack(SnackType::DataAck, 1, 0x77, 2, 0)), "a task or a length");
+    fails(tell(snack(SnackType::DataAck, NONE, 0x77, 2, 1)), "a task or a length");
+    fails(tell(snack(SnackType::DataAck, NONE, 0x78, 2, 0)), "nobody wants");
+    fails(tell(Snack { lun: Lun::ZERO, ..snack(SnackType::DataAck, NONE, 0x77, 2, 0) }), "nobody wants");
+    fails(tell(snack(SnackType::DataAck, NONE, 0x77, 1, 0)), "wanted was 2");
+    fails(tell(snack(SnackType::DataAck, NONE, 0x77, 4, 0)), "sent 3");
+    fails(tell(snack(SnackType::RData, 1, 1, 1, 0)), "a run");
+    fails(tell(snack(SnackType::RData, 9, 1, 0, 0)), "no task");
+    fails(tell(snack(SnackType::RData, 1, 0, 0, 0)), "reserved");
+    let mut trace = recovering();
+    heard(&mut trace, snack(SnackType::DataAck, NONE, 0x77, 2, 0), &[]).unwrap();
+    fails(heard(&mut trace, snack(SnackType::Data, 1, NONE, 1, 1), &[]), "was acknowledged");
+    heard(&mut trace, snack(SnackType::RData, 1, 1, 0, 0), &[]).unwrap();
+    fails(heard(&mut trace, snack(SnackType::RData, 1, 1, 0, 0), &[]), "was used");
+    said(&mut trace, status(1, 103), &[]);
+    let late = Snack { exp_stat_sn: Serial(104), ..snack(SnackType::DataAck, NONE, 0x77, 3, 0) };
+    fails(heard(&mut trace, late, &[]), "nobody wants");
+}
+
+#[test]
+fn breaches_in_commands_that_are_sent_again_are_found() {
+    let again = |change: fn(&mut ScsiCommand)| {
+        let mut trace = full(&[("ErrorRecoveryLevel", "1")]);
+        heard(&mut trace, write(1, 10, 100), &[7; 100]).unwrap();
+        let mut command = write(1, 10, 100);
+        change(&mut command);
+        heard(&mut trace, command, &[7; 100])
+    };
+    assert_eq!(again(|_| {}), Ok(()));
+    fails(again(|command| command.cmd_sn = Serial(11)), "not as it was");
+    fails(again(|command| command.cdb[1] = 1), "not as it was");
+    fails(again(|command| command.lun = Lun::ZERO), "not as it was");
+    fails(again(|command| command.attribute = TaskAttribute::Ordered), "not as it was");
+    let mut trace = full(&[("ErrorRecoveryLevel", "1")]);
+    heard(&mut trace, write(1, 10, 0), &[]).unwrap();
+    let numbering = Numbering { exp_cmd_sn: Serial(11), ..numbers(102) };
+    said(&mut trace, NopIn { lun: Lun::ZERO, itt: Itt::RESERVED, ttt: Ttt::RESERVED, numbering }, &[]);
+    fails(heard(&mut trace, write(1, 10, 0), &[]), "the peer has it");
+    let mut trace = full(&[]);
+    heard(&mut trace, write(1, 10, 0), &[]).unwrap();
+    fails(heard(&mut trace, write(1, 10, 0), &[]), "CmdSN 10 came where 11");
 }

@@ -40,7 +40,9 @@ fn negotiated(level: u8) -> Negotiated {
 impl Net {
     /// A session with error recovery level `level`, and as many connections as `count`, the first with CID 1.
     pub(super) fn new(level: u8, count: usize) -> Self {
-        let core = Core::new(start(level, 1), PATIENCE, Time::ZERO);
+        // Commands that are silent for a quarter of their time are looked into; what is tested here comes before that.
+        let patience = Patience { command: PATIENCE.command * if level == 0 { 1 } else { 8 }, ..PATIENCE };
+        let core = Core::new(start(level, 1), patience, Time::ZERO);
         let mut net = Self { core, now: Time::ZERO, ends: BTreeMap::new(), exp_cmd_sn: Serial(7) };
         net.ends.insert(LinkId::FIRST, end());
         for cid in 2..=count as u16 {

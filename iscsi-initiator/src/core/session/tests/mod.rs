@@ -5,6 +5,7 @@ mod management;
 mod numbering;
 mod reads;
 mod reassign;
+mod repair;
 mod writes;
 
 use std::io::IoSlice;

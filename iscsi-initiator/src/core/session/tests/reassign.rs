@@ -218,7 +218,8 @@ fn r288_recovery_that_takes_too_long_is_given_up_and_everything_ends() {
     net.read(1, 4);
     net.commands(LinkId::FIRST);
     net.lose(LinkId::FIRST);
-    net.read(2, 4);
+    let read = Command::read(Cdb::read(0, 1), BytesMut::zeroed(4));
+    net.submit(2, Command { timeout: Some(PATIENCE.command), ..read });
     let lost = net.wanted();
     net.pass(Duration::from_millis(19_999));
     assert!(net.core.closed().is_none() && net.core.is_wanted(lost));
@@ -313,7 +314,8 @@ fn a_move_that_is_called_rejected_or_done_may_be_the_other() {
         let mut net = Net::new(2, 2);
         let [first, second] = net.links()[..] else { panic!() };
         net.read(1, 4);
-        net.read(2, 4);
+        let read = Command::read(Cdb::read(0, 1), BytesMut::zeroed(4));
+        net.submit(2, Command { timeout: Some(PATIENCE.command), ..read });
         let itts = [net.commands(first).remove(0).itt, net.commands(second).remove(0).itt];
         net.exp_cmd_sn = Serial(9);
         net.good(first, itts[0]);
