@@ -28,7 +28,7 @@ impl Verdict {
 
 const HEAD: &str = "# Interoperability
 
-Made by `cargo run -p conformance --bin interop -- --write`; `./check` fails if it is not current. Each scenario ran against
+Made by `cargo run -p conformance --bin interop -- --write`; `./check` fails if it is not current for these versions. Each scenario ran against
 each target on one machine. A dash: the target has nothing of the kind. *excepted*: it fails, the reason is below.
 
 ";

@@ -4,14 +4,14 @@ use iscsi_proto::name::IscsiName;
 
 use crate::load::{Load, config, run};
 
-async fn serve(limits: Limits) -> (Server, IscsiName) {
+pub(crate) async fn serve(limits: Limits) -> (Server, IscsiName) {
     let name: IscsiName = "iqn.2026-01.org.example:disk".parse().unwrap();
     let target = TargetConfig::new(name.clone()).lun(LunConfig::memory(64 << 20)).limits(limits);
     let server = Server::bind(Config { targets: vec![target], ..Config::default() }, "127.0.0.1:0").await.unwrap();
     (server, name)
 }
 
-fn limits() -> Limits {
+pub(crate) fn limits() -> Limits {
     Limits { error_recovery_level: 2, max_connections: 4, time2wait: 0, time2retain: 20, ..Limits::default() }
 }
 

@@ -464,3 +464,26 @@ fn places_in_the_window_come_back_when_a_connection_of_several_is_lost() {
         assert_eq!(second.max_cmd_sn.distance_from(second.exp_cmd_sn), 127);
     }
 }
+
+/// Its command waits for one that was sent before it over another connection.
+#[test]
+fn data_that_comes_unasked_behind_an_early_command_waits_with_it() {
+    let node = recovering(2, |limits| limits.initial_r2t = false);
+    let keys = [("ErrorRecoveryLevel", "2"), ("MaxConnections", "4"), ("InitialR2T", "No")];
+    let mut leader = Peer::logged_in(&node, &keys);
+    let mut second = join(&node, &leader, 1);
+    let bytes = pattern(4 * BLOCK, 3);
+    let first = second.command(Command::TestUnitReady.encode(), 0);
+    leader.cmd_sn = second.cmd_sn;
+    let write = ScsiCommand { write: true, fin: false, ..leader.command(Cdb::write(0, 4), bytes.len()) };
+    let itt = write.itt;
+    assert!(leader.send(write, &bytes[..BLOCK]).is_empty());
+    let (one, two) = (BLOCK as u32, 2 * BLOCK as u32);
+    assert!(leader.send(data_out(itt, Ttt::RESERVED, 0, one, false), &bytes[BLOCK..2 * BLOCK]).is_empty());
+    assert!(leader.send(data_out(itt, Ttt::RESERVED, 1, two, true), &bytes[2 * BLOCK..]).is_empty());
+    assert_eq!(done(&second.send(first, &[])).status, Status::GOOD);
+    leader.connection.poll();
+    assert_eq!(done(&leader.answers()).status, Status::GOOD);
+    assert_eq!(node.peek(0, 0, 0, bytes.len()).unwrap(), bytes);
+    assert_eq!(node.counters().rejects(), 0);
+}

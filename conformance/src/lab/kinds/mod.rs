@@ -2,6 +2,7 @@
 
 mod bundled;
 mod ceph;
+mod container;
 mod isns;
 mod istgt;
 mod lio;
@@ -34,6 +35,12 @@ pub const KINDS: &[Kind] = &[
         about: "tgtd, a target in user space (Debian package tgt)",
         prepare: || Ok(()),
         start: tgt::start,
+    },
+    Kind {
+        name: "container",
+        about: "tgtd in a container with two networks (Podman as root)",
+        prepare: container::prepare,
+        start: container::start,
     },
     Kind {
         name: "lio",

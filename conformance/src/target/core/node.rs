@@ -73,6 +73,8 @@ pub struct SessionInfo {
     pub target: Option<IscsiName>,
     /// Whether it is a discovery session.
     pub discovery: bool,
+    /// How many connections it has.
+    pub connections: usize,
 }
 
 impl Node {
@@ -282,6 +284,7 @@ impl Session {
             isid: identity.isid,
             target: identity.target.as_ref().map(|target| target.config.name.clone()),
             discovery: identity.discovery.is_some(),
+            connections: self.connections(),
         }
     }
 

@@ -108,6 +108,11 @@ impl Session {
         }
     }
 
+    /// How many connections it has.
+    pub(super) fn connections(&self) -> usize {
+        self.state().links.len()
+    }
+
     pub(super) fn window<T>(&self, work: impl FnOnce(&mut Window) -> T) -> T {
         work(&mut self.state().window)
     }

@@ -80,8 +80,8 @@ impl Core {
         self.redials = true;
     }
 
-    /// The connection that the owner is to take up again now, if there is one; there is one at a time. The outcome is told by [`Core::reinstate`] or
-    /// [`Core::not_reinstated`].
+    /// The connection that the owner is to take up again now, if there is one; there is one at a time. The outcome is told by
+    /// [`Core::reinstate`] or [`Core::not_reinstated`].
     pub fn dial(&mut self) -> Option<(LinkId, Seat)> {
         let cmd_sn = self.window.current();
         if self.links.iter().any(|(id, _)| self.is_wanted(id)) {

@@ -481,7 +481,7 @@ fn a_lost_r2t_is_asked_for_once() {
     assert_eq!(sent[0].0, data_snack(command.itt, 0, 1).into());
     assert!(sent[1..].iter().all(|(pdu, _)| matches!(pdu, Pdu::DataOut(data) if data.ttt == Ttt(0x78))));
     for _ in 0..3 {
-        world.pass(AFTER - Duration::from_millis(1));
+        world.pass(Duration::from_millis(3_749));
         world.pass(Duration::from_millis(1));
         world.pong();
         assert!(world.sent().is_empty());
