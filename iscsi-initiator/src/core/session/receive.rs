@@ -325,6 +325,10 @@ impl Core {
     pub(super) fn end(&mut self, slot: Slot, completion: Result<Finished, CommandError>) {
         let itt = self.tasks.itt(slot);
         let Some(task) = self.tasks.remove(slot) else { return };
+        // What ends a command may come over another connection while its data comes in; the place is another's from now on.
+        if let Some(landing) = &mut self.links[task.link].landing {
+            landing.slot = landing.slot.filter(|(landing, _)| *landing != slot);
+        }
         if let Kind::Scsi(scsi) = &task.kind
             && !scsi.bursts.is_empty()
         {

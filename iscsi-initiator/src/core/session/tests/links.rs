@@ -525,3 +525,47 @@ fn each_connection_is_pinged_when_it_is_silent_and_only_the_one_that_does_not_an
     assert!(net.core.is_live(LinkId::FIRST) && !net.core.is_live(second));
     assert!(net.core.closed().is_none());
 }
+
+#[test]
+fn r249_data_of_a_command_that_ended_over_another_connection_lands_nowhere() {
+    let mut net = Net::new(0, 2);
+    let [first, second] = net.links()[..] else { panic!() };
+    net.read(1, 4096);
+    net.core.submit(Request::Task { function: TaskFunction::LogicalUnitReset, lun: Lun::from(3) }, 2, net.now);
+    let [command] = &net.commands(first)[..] else { panic!() };
+    let [reset] = &net.managed(second)[..] else { panic!() };
+    net.exp_cmd_sn = net.exp_cmd_sn.next();
+    let pdu = DataIn {
+        fin: true,
+        acknowledge: false,
+        status: None,
+        lun: Lun::ZERO,
+        itt: command.itt,
+        ttt: Ttt::RESERVED,
+        numbering: net.numbering(first),
+        data_sn: Serial(0),
+        offset: 0,
+    };
+    let mut wire = BytesMut::new();
+    encode_frame(pdu.encode(), &[], &[0xee; 4096], false, false, &mut wire);
+    net.core.receive(first, &wire[..1000], net.now);
+
+    // The reset ends the command, and another one takes its place.
+    net.task_response(second, reset.itt, TaskResult::FunctionComplete);
+    net.read(3, 4096);
+    assert!(net.core.landing(first, 1).is_none());
+    net.core.receive(first, &wire[1000..], net.now);
+    assert!(net.core.closed().is_none());
+
+    let again: Vec<_> = [first, second].map(|link| (link, net.commands(link))).into();
+    let (link, command) =
+        again.into_iter().find_map(|(link, commands)| Some((link, commands.last()?.clone()))).unwrap();
+    net.exp_cmd_sn = net.exp_cmd_sn.next();
+    net.data_in(link, command.itt, 0, 0, &[0x11; 4096]);
+    net.good(link, command.itt);
+    let mut done = Vec::new();
+    net.core.take_done(&mut done);
+    let read = done.into_iter().find(|(token, _)| *token == 3).unwrap().1.unwrap();
+    let Finished::Scsi(response) = read else { panic!("{read:?}") };
+    assert_eq!(response.data, [0x11; 4096][..]);
+}
