@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests fail as tests do")]
 
 mod ask;
+mod both;
 mod compare;
 mod proxy;
 mod refusal;

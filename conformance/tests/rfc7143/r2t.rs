@@ -1,9 +1,10 @@
 //! R2T (section 11.8).
 
-use iscsi_initiator::core::CommandError;
+use bytes::BytesMut;
 use iscsi_initiator::core::misbehaved::PeerMisbehaved;
-use iscsi_proto::pdu::{Pdu, R2t, ScsiCommand};
-use iscsi_proto::scsi::{Lun, Status};
+use iscsi_initiator::core::{Command, CommandError};
+use iscsi_proto::pdu::{Pdu, R2t, Residual, ScsiCommand, ScsiResponse};
+use iscsi_proto::scsi::{Cdb, Lun, Status};
 use iscsi_proto::serial::Serial;
 use iscsi_proto::tags::{Itt, Ttt};
 
@@ -167,4 +168,27 @@ async fn r194_data_leaves_though_the_window_is_closed() {
     world.peer.hear().await;
     world.peer.good(command.itt).await;
     ended(write).await.unwrap();
+}
+
+/// Sections 4.2.2.4, 11.7.5 and 11.8.2: Data-In and R2Ts of a command that moves data both ways are numbered in one row. The checker of
+/// traces sees to the length in its additional header segment.
+#[tokio::test(start_paused = true)]
+async fn data_and_r2ts_of_one_command_share_their_numbers() {
+    let mut world = World::with(config(), &[("InitialR2T", "Yes"), ("ImmediateData", "No")]).await;
+    let both = world.execute(Command::bidirectional(Cdb::read(0, 1), pattern(1000), BytesMut::zeroed(600)));
+    let (command, immediate) = world.peer.command().await;
+    assert!(command.read && command.write && immediate.is_empty());
+    assert_eq!(command.expected_length, 1000);
+    for (r2t_sn, offset, length) in [(0, 0, 700), (2, 700, 300)] {
+        let r2t = world.peer.r2t(&command, r2t_sn, offset, length);
+        world.peer.say(r2t, &[]).await;
+        assert_eq!(world.peer.hear().await.1, pattern(1000)[offset as usize..][..length as usize]);
+        let data = world.peer.data_in(command.itt, r2t_sn + 1, r2t_sn * 150);
+        world.peer.say(data, &pattern(600)[r2t_sn as usize * 150..][..300]).await;
+    }
+    let good = world.peer.response(command.itt, Status::GOOD);
+    world.peer.say(ScsiResponse { exp_data_sn: Serial(4), bidi_residual: Residual::Underflow(100), ..good }, &[]).await;
+    let response = ended(both).await.unwrap();
+    assert_eq!((response.residual, response.read_residual), (Residual::None, Residual::Underflow(100)));
+    assert_eq!(response.data, pattern(600)[..500]);
 }

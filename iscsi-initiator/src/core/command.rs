@@ -36,6 +36,9 @@ pub enum Data {
     In(BytesMut),
     /// The target receives all of it.
     Out(Payload),
+    /// The target receives all of the payload, and sends: data lands in the buffer, whose length is the Bidirectional Read
+    /// Expected Data Transfer Length (RFC 7143, section 11.2.2.4). [`Command::bidirectional`] makes it.
+    Both(Box<(Payload, BytesMut)>),
 }
 
 impl Command {
@@ -69,6 +72,26 @@ impl Command {
     pub fn write(cdb: Cdb, payload: impl Into<Payload>) -> Self {
         Self { data: Data::Out(payload.into()), ..Self::new(cdb) }
     }
+
+    /// A command that moves data both ways: it writes `payload`, and reads into `buffer`, whose length is what the target may
+    /// send at most.
+    ///
+    /// The length of what is read travels in an additional header segment, which few targets know: one without them rejects the
+    /// command or closes the connection. On a session whose ErrorRecoveryLevel is above 0 the command ends in
+    /// [`CommandError::Invalid`], and nothing is sent: what is lost of data that shares its numbers with requests for data is
+    /// not recovered.
+    ///
+    /// ```
+    /// use bytes::BytesMut;
+    /// use iscsi_initiator::core::Command;
+    /// use iscsi_proto::scsi::XdWriteRead;
+    ///
+    /// let cdb = XdWriteRead { lba: 0, blocks: 1, ..XdWriteRead::default() }.encode();
+    /// let command = Command::bidirectional(cdb, vec![7; 512], BytesMut::zeroed(512));
+    /// ```
+    pub fn bidirectional(cdb: Cdb, payload: impl Into<Payload>, buffer: BytesMut) -> Self {
+        Self { data: Data::Both(Box::new((payload.into(), buffer))), ..Self::new(cdb) }
+    }
 }
 
 /// How a command ended that the target completed, whatever its status.
@@ -81,8 +104,10 @@ pub struct Response {
     /// The buffer that was read into. Its length is how many bytes are valid: none unless the status is GOOD, or
     /// CHECK CONDITION with a recovered error.
     pub data: BytesMut,
-    /// How far the target says that it was off the expected length.
+    /// How far the target says that it was off the expected length; that of what was written, if data went both ways.
     pub residual: Residual,
+    /// The same of what was read by a command that moves data both ways; none for all others.
+    pub read_residual: Residual,
 }
 
 /// Whether a status means that the command did what it should: one of the good ones, or CHECK CONDITION with a recovered

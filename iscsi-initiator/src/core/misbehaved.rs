@@ -171,6 +171,11 @@ rules! {
     } "{length} bytes for offset {offset} came for a command that takes {limit}" "11.7.6";
     /// More Data-In PDUs without data than any command needs.
     EmptyData "the target sends one Data-In PDU without data after the other" "11.7.7";
+    /// A Data-In PDU with the status of a command that moves data both ways.
+    StatusInData {
+        /// The tag.
+        itt: Itt,
+    } "the target sent the status of task {itt}, which moves data both ways, with its data" "11.7.3";
     /// An R2T number that skips one.
     R2tGap {
         /// What was due.

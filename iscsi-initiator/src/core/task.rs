@@ -83,13 +83,13 @@ pub(crate) struct Scsi {
     pub(crate) buffer: BytesMut,
     /// Bytes of `buffer` that have come, from its start.
     pub(crate) received: usize,
-    /// The next DataSN of the target.
+    /// The next DataSN of the target. R2Ts take numbers of the same row if data goes both ways.
     pub(crate) data_sn: Serial,
     /// What is written. Empty for other commands.
     pub(crate) payload: Payload,
     /// The end of what the target has asked for or was sent unasked.
     pub(crate) requested: usize,
-    /// The next R2TSN of the target.
+    /// The next R2TSN of the target; equal to `data_sn` if data goes both ways.
     pub(crate) r2t_sn: Serial,
     /// What the target asked for and has not been sent yet.
     pub(crate) bursts: VecDeque<Burst>,
@@ -121,9 +121,22 @@ impl Scsi {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Direction {
-    None,
-    In,
-    Out,
+    None = 0,
+    In = 1,
+    Out = 2,
+    Both = 3,
+}
+
+impl Direction {
+    /// Whether the target may send data.
+    pub(crate) const fn reads(self) -> bool {
+        self as u8 & Self::In as u8 != 0
+    }
+
+    /// Whether the target may ask for data.
+    pub(crate) const fn writes(self) -> bool {
+        self as u8 & Self::Out as u8 != 0
+    }
 }
 
 /// The rest of an R2T.

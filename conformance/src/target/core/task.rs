@@ -28,6 +28,13 @@ struct Extras {
     bidi_read: u32,
 }
 
+/// How data goes in beside data that goes out: at most so many bytes, numbered from here on, behind the R2Ts.
+#[derive(Clone, Copy)]
+struct Inward {
+    limit: u32,
+    first: Serial,
+}
+
 /// Lengths of one direction of a command.
 #[derive(Clone, Copy)]
 struct Lengths {
@@ -51,8 +58,10 @@ impl FullFeature {
             None => self.begin(&command, cdb),
         };
         match work {
-            Work::Answer(outcome) if command.fin => self.respond(&command, extras.bidi_read, outcome, 0),
-            work => self.begin_transfer(command, work, data),
+            Work::Answer(outcome) if command.fin => {
+                self.respond(&command, Inward { limit: extras.bidi_read, first: Serial(0) }, outcome, 0);
+            }
+            work => self.begin_transfer(command, extras.bidi_read, work, data),
         }
     }
 
@@ -90,13 +99,14 @@ impl FullFeature {
         }
     }
 
-    fn begin_transfer(&mut self, command: ScsiCommand, work: Work, data: &[u8]) {
+    fn begin_transfer(&mut self, command: ScsiCommand, bidi_read: u32, work: Work, data: &[u8]) {
         if self.transfers.len() >= MAX_TRANSFERS {
             tracing::debug!("too many tasks wait for data");
             return self.end(Ending::Flush, Leaving::Failed);
         }
         let itt = command.itt;
         let mut transfer = Transfer::new(command, work, data.len() as u32, &self.params, self.node.now());
+        transfer.bidi_read = bidi_read;
         transfer.put(0, data);
         if transfer.is_settled() && !transfer.lacks_data() {
             return self.answer(transfer);
@@ -147,17 +157,18 @@ impl FullFeature {
     }
 
     pub(super) fn answer(&mut self, transfer: Transfer) {
+        let inward = Inward { limit: transfer.bidi_read, first: transfer.next_r2t_sn() };
         if let Some((command, outcome, length)) = transfer.finish() {
-            self.respond(&command, 0, outcome, length);
+            self.respond(&command, inward, outcome, length);
         }
     }
 
     /// Sends data, if there is any, and status. `taken` is how many bytes the command wanted from the initiator.
-    fn respond(&mut self, command: &ScsiCommand, bidi_read: u32, mut outcome: Outcome, taken: u64) {
+    fn respond(&mut self, command: &ScsiCommand, inward: Inward, mut outcome: Outcome, taken: u64) {
         self.give_place_back();
         let presented = outcome.data.len() as u64;
         let bidi = command.read && command.write;
-        let read = Lengths { expected: if bidi { bidi_read } else { command.expected_length }, presented };
+        let read = Lengths { expected: if bidi { inward.limit } else { command.expected_length }, presented };
         let write = Lengths { expected: command.expected_length, presented: taken };
         let (residual, bidi_residual) = match (command.read, command.write) {
             (true, true) => (write.residual(), read.residual()),
@@ -168,7 +179,8 @@ impl FullFeature {
         let Outcome { status, sense, data } = outcome;
         let answer = Answer { lun: command.lun, itt: command.itt, status, sense, residual, bidi_residual, data };
         let collapse = !bidi && self.collapses(&answer);
-        let cut = self.cut();
+        let shared = bidi && !answer.data.is_empty();
+        let cut = self.cut(if shared { inward.first } else { Serial(0) });
         self.conclude(answer, cut, collapse);
     }
 
@@ -177,11 +189,11 @@ impl FullFeature {
         wanted && answer.status.is_good_family() && answer.sense.is_none()
     }
 
-    /// How data of a command is cut now.
-    fn cut(&mut self) -> Cut {
+    /// How data of a command is cut now, with the DataSN of its first piece.
+    fn cut(&mut self, first: Serial) -> Cut {
         let ttt = if self.asks_for_acks { self.next_ttt() } else { Ttt::RESERVED };
         let (segment, burst) = (self.params.max_send as usize, self.params.max_burst as usize);
-        Cut { first: Serial(0), start: 0, segment, burst, ttt }
+        Cut { first, start: 0, segment, burst, ttt }
     }
 
     /// Sends data, if there is any, and status; keeps both where they may have to be sent again.

@@ -26,6 +26,8 @@ const MAX_RECOVERIES: u16 = 256;
 #[derive(Debug)]
 pub(super) struct Transfer {
     pub(super) command: ScsiCommand,
+    /// Bytes that the initiator takes of a command that moves data both ways.
+    pub(super) bidi_read: u32,
     /// What is done with the data; `None` once the task was aborted, when the data is only swallowed.
     pub(super) work: Option<Work>,
     /// Bytes that the initiator sends and the command takes.
@@ -111,6 +113,7 @@ impl Transfer {
         let asked = if command.fin { immediate } else { first.max(immediate) };
         Self {
             command,
+            bidi_read: 0,
             work: Some(work),
             wanted: u32::try_from(length).map_or(expected, |length| length.min(expected)),
             unsolicited,
@@ -259,6 +262,11 @@ impl Transfer {
     /// Whether it takes a place in the command window.
     pub(super) const fn takes_place(&self) -> bool {
         self.work.is_some() && !self.command.immediate
+    }
+
+    /// The number of the next R2T, or of Data-In behind the R2Ts.
+    pub(super) const fn next_r2t_sn(&self) -> Serial {
+        self.next_r2t_sn
     }
 
     /// Whether its task was ended by somebody else.

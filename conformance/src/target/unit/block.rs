@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use iscsi_proto::scsi::{ByteCheck, CompareAndWrite, PreFetch, Sense, Status, SyncCache, Transfer, Verify, WriteSame};
+use iscsi_proto::scsi::{
+    ByteCheck, CompareAndWrite, PreFetch, Sense, Status, SyncCache, Transfer, Verify, WriteSame, XdWriteRead,
+};
 
 use super::Outcome;
 use super::device::Begin;
@@ -94,6 +96,18 @@ pub(super) fn begin_or_write(unit: &Arc<Unit>, nexus: &Arc<Nexus>, command: Tran
     Ok(receive(unit, nexus, unit.bytes(command.blocks), job))
 }
 
+pub(super) fn begin_xd_write_read(unit: &Arc<Unit>, nexus: &Arc<Nexus>, command: XdWriteRead) -> Result<Begin, Sense> {
+    if !command.disable_write {
+        unit.check_writable()?;
+    }
+    if command.xor_protection {
+        return Err(Sense::INVALID_FIELD.with_cdb_pointer(1, Some(0)));
+    }
+    check(unit, command.lba.into(), command.blocks.into(), command.protect)?;
+    let job = Job::Gather { data: Vec::new(), then: Then::XdWriteRead(command) };
+    Ok(receive(unit, nexus, unit.bytes(command.blocks), job))
+}
+
 /// There is no cache of its own that the blocks could fail to fit.
 pub(super) fn pre_fetch(unit: &Unit, command: &PreFetch) -> Result<Outcome, Sense> {
     unit.place(command.lba, command.blocks.into())?;
@@ -126,6 +140,22 @@ pub(super) fn or_write(unit: &Unit, command: &Transfer, data: &[u8]) -> Result<(
         unit.backend.write(at, &both).map_err(|error| lu::write_error(&error))?;
     }
     if command.fua { unit.backend.flush().map_err(|error| lu::write_error(&error)) } else { Ok(()) }
+}
+
+/// Writes, and returns what was there before, combined with what is there now by exclusive or.
+pub(super) fn xd_write_read(unit: &Unit, command: &XdWriteRead, data: &[u8]) -> Result<Outcome, Sense> {
+    let lba = u64::from(command.lba);
+    let start = unit.place(lba, command.blocks.into())?;
+    let _alone = unit.alone();
+    let stored = unit.backend.read(start, data.len()).map_err(|error| lu::read_error(&error, lba))?;
+    let difference: Vec<u8> = stored.to_bytes().iter().zip(data).map(|(old, new)| old ^ new).collect();
+    if !command.disable_write {
+        unit.backend.write(start, data).map_err(|error| lu::write_error(&error))?;
+    }
+    if command.fua {
+        unit.backend.flush().map_err(|error| lu::write_error(&error))?;
+    }
+    Ok(Outcome::data(difference))
 }
 
 pub(super) fn write_same(unit: &Unit, command: &WriteSame, block: &[u8]) -> Result<(), Sense> {

@@ -3,7 +3,9 @@ use std::sync::Arc;
 
 use iscsi_proto::isid::Isid;
 use iscsi_proto::name::IscsiName;
-use iscsi_proto::scsi::{Command, Lun, LunList, ReportLuns, RequestSense, Sense, SenseKey, Status};
+use iscsi_proto::scsi::{
+    Command, Lun, LunList, ReportLuns, RequestSense, Sense, SenseKey, Status, Transfer, XdWriteRead,
+};
 
 use super::identity::{self, Identity};
 use super::lu::Unit;
@@ -78,6 +80,9 @@ impl Device {
         {
             return Err(sense);
         }
+        if cdb.first() == Some(&XdWriteRead::OPCODE) {
+            return begin_both_ways(unit, nexus, cdb);
+        }
         let command = Command::parse(cdb).map_err(|error| error.sense())?;
         if unit.reservations.conflict(nexus, &command) {
             return Ok(Begin::Done(Outcome::status(Status::RESERVATION_CONFLICT)));
@@ -132,6 +137,16 @@ impl Device {
 /// Whether a command is carried out although a UNIT ATTENTION condition waits: INQUIRY, REPORT LUNS, REQUEST SENSE.
 fn is_exempt(cdb: &[u8]) -> bool {
     matches!(cdb.first(), Some(0x12 | 0xa0 | 0x03))
+}
+
+/// The command whose data goes both ways. Reservations keep it out as they do a write.
+fn begin_both_ways(unit: &Arc<Unit>, nexus: &Arc<Nexus>, cdb: &[u8]) -> Result<Begin, Sense> {
+    let command = XdWriteRead::parse(cdb).map_err(|error| error.sense())?;
+    let write = Command::Write(Transfer::new(command.lba.into(), command.blocks.into()));
+    if unit.reservations.conflict(nexus, &write) {
+        return Ok(Begin::Done(Outcome::status(Status::RESERVATION_CONFLICT)));
+    }
+    block::begin_xd_write_read(unit, nexus, command)
 }
 
 fn request_sense(command: RequestSense, sense: Option<Sense>) -> Outcome {

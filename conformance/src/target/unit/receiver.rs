@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use iscsi_proto::scsi::{CompareAndWrite, ModeSelect, ReserveOut, Sense, SenseKey, Transfer, WriteSame};
+use iscsi_proto::scsi::{CompareAndWrite, ModeSelect, ReserveOut, Sense, SenseKey, Transfer, WriteSame, XdWriteRead};
 
 use super::Outcome;
 use super::block;
@@ -43,6 +43,7 @@ pub(super) enum Job {
 pub(super) enum Then {
     CompareAndWrite(CompareAndWrite),
     OrWrite(Transfer),
+    XdWriteRead(XdWriteRead),
     WriteSame(WriteSame),
     Unmap,
     ModeSelect(ModeSelect),
@@ -78,7 +79,12 @@ impl Receiver {
     pub const fn accepts(&self, expected: u32) -> bool {
         match &self.job {
             Job::Gather {
-                then: Then::CompareAndWrite(_) | Then::OrWrite(_) | Then::WriteSame(_) | Then::CompareOne { .. },
+                then:
+                    Then::CompareAndWrite(_)
+                    | Then::OrWrite(_)
+                    | Then::XdWriteRead(_)
+                    | Then::WriteSame(_)
+                    | Then::CompareOne { .. },
                 ..
             } => self.length == expected as u64,
             _ => true,
@@ -156,6 +162,7 @@ impl Then {
         match self {
             Self::CompareAndWrite(command) => block::compare_and_write(unit, &command, data),
             Self::OrWrite(command) => block::or_write(unit, &command, data),
+            Self::XdWriteRead(command) => return block::xd_write_read(unit, &command, data),
             Self::WriteSame(command) => block::write_same(unit, &command, data),
             Self::CompareOne { start, blocks } => block::compare_one(unit, start, blocks, data),
             Self::Unmap => thin::unmap(unit, data),

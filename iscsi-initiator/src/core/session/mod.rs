@@ -304,7 +304,11 @@ impl Core {
         let (kind, lun, timeout) = match request {
             Request::Scsi { lun, command } => {
                 let timeout = command.timeout.unwrap_or(self.patience.command);
-                (Kind::Scsi(self.boxed(scsi(command)?)), lun, timeout)
+                let scsi = scsi(command)?;
+                if scsi.direction == Direction::Both && self.negotiated.error_recovery_level != 0 {
+                    return Err(CommandError::Invalid("data goes both ways only at error recovery level 0"));
+                }
+                (Kind::Scsi(self.boxed(scsi)), lun, timeout)
             }
             Request::Text(request) => {
                 let text = Text { request, answer: Vec::new() };
@@ -465,6 +469,7 @@ fn scsi(command: super::Command) -> Result<Scsi, CommandError> {
         Data::None => {}
         Data::In(buffer) => (scsi.direction, scsi.buffer) = (Direction::In, buffer),
         Data::Out(payload) => (scsi.direction, scsi.payload) = (Direction::Out, payload),
+        Data::Both(both) => (scsi.direction, (scsi.payload, scsi.buffer)) = (Direction::Both, *both),
     }
     if scsi.extended_cdb.len() > MAX_EXTENDED_CDB {
         return Err(CommandError::Invalid("a CDB has at most 260 bytes"));

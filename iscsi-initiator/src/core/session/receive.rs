@@ -200,7 +200,7 @@ impl Core {
         let (slot, task) = self.find_scsi(link, pdu.itt, Opcode::DataIn)?;
         task.progress = now;
         let wrong = PeerMisbehaved::WrongTask { itt: pdu.itt, opcode: Opcode::DataIn };
-        let Some(scsi) = task.scsi().filter(|scsi| scsi.direction == Direction::In) else { return Err(wrong) };
+        let Some(scsi) = task.scsi().filter(|scsi| scsi.direction.reads()) else { return Err(wrong) };
         let (offset, limit) = (pdu.offset as usize, scsi.buffer.len());
         if offset.checked_add(length).is_none_or(|end| end > limit) {
             return Err(PeerMisbehaved::DataBeyondEnd { offset: pdu.offset, length: length as u32, limit });
@@ -276,8 +276,12 @@ impl Core {
         let Some((status, residual)) = pdu.status else { return Ok(()) };
         if self.accept_status(link, pdu.numbering.stat_sn)? && !self.is_concluded(pdu.itt) {
             let slot = self.find(link, pdu.itt)?;
-            if self.tasks.get_mut(slot).and_then(|task| task.scsi()).is_some_and(|scsi| scsi.repair.is_none()) {
-                self.complete(slot, status, residual, Bytes::new());
+            let scsi = self.tasks.get_mut(slot).and_then(|task| task.scsi());
+            if scsi.as_ref().is_some_and(|scsi| scsi.direction == Direction::Both) {
+                return Err(PeerMisbehaved::StatusInData { itt: pdu.itt });
+            }
+            if scsi.is_some_and(|scsi| scsi.repair.is_none()) {
+                self.complete(slot, status, (residual, Residual::None), Bytes::new());
                 return Ok(());
             }
             let held = Held { stat_sn: pdu.numbering.stat_sn, status, residual, sense: Bytes::new() };
@@ -300,7 +304,7 @@ impl Core {
         }
         let sense = Bytes::copy_from_slice(split_sense(data)?.0);
         if is_whole {
-            self.complete(slot, pdu.status, pdu.residual, sense);
+            self.complete(slot, pdu.status, (pdu.residual, pdu.bidi_residual), sense);
             return Ok(());
         }
         let stat_sn = pdu.numbering.stat_sn;
@@ -310,14 +314,23 @@ impl Core {
         Ok(())
     }
 
-    /// Ends a command with its status.
-    pub(super) fn complete(&mut self, slot: Slot, status: Status, residual: Residual, sense: Bytes) {
+    /// Ends a command with its status. The second residual counts if data went both ways.
+    pub(super) fn complete(
+        &mut self,
+        slot: Slot,
+        status: Status,
+        (residual, bidi): (Residual, Residual),
+        sense: Bytes,
+    ) {
         let Some(scsi) = self.tasks.get_mut(slot).and_then(|task| task.scsi()) else { return };
         let success = is_success(status, &sense);
+        let both = scsi.direction == Direction::Both;
+        let read_residual = if both { bidi } else { Residual::None };
         let mut data = std::mem::take(&mut scsi.buffer);
-        data.truncate(if success { valid_length(data.len(), scsi.received, residual) } else { 0 });
+        let inward = if both { bidi } else { residual };
+        data.truncate(if success { valid_length(data.len(), scsi.received, inward) } else { 0 });
         let lost = if success { unsent(scsi, residual) } else { None };
-        let response = Response { status, sense, data, residual };
+        let response = Response { status, sense, data, residual, read_residual };
         self.end(slot, lost.map_or(Ok(Finished::Scsi(response)), Err));
     }
 
@@ -362,7 +375,7 @@ impl Core {
         }
         task.progress = now;
         let wrong = PeerMisbehaved::WrongTask { itt: pdu.itt, opcode: Opcode::R2t };
-        let Some(scsi) = task.scsi().filter(|scsi| scsi.direction == Direction::Out) else { return Err(wrong) };
+        let Some(scsi) = task.scsi().filter(|scsi| scsi.direction.writes()) else { return Err(wrong) };
         check_range(pdu, scsi.payload.len(), limit)?;
         if pdu.r2t_sn != scsi.r2t_sn && !self.place_r2t(link, slot, pdu)? {
             return Ok(());

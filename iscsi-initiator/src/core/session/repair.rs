@@ -130,7 +130,7 @@ impl Scsi {
     /// Whether nothing was ever missing, up to this DataSN.
     #[inline]
     pub(super) fn is_whole(&self, end: Serial) -> bool {
-        self.repair.is_none() && (self.direction != Direction::In || !end.gt(self.data_sn))
+        self.repair.is_none() && (!self.direction.reads() || !end.gt(self.data_sn))
     }
 
     /// Whether nothing of the target has come for it.
@@ -170,6 +170,9 @@ impl Scsi {
         self.requested = if self.resumed { end } else { asked.max(end) };
         if !late {
             (self.r2t_sn, self.resumed) = (pdu.r2t_sn.next(), false);
+            if self.direction == Direction::Both {
+                self.data_sn = self.r2t_sn;
+            }
         }
         Ok(())
     }
@@ -185,9 +188,10 @@ impl Scsi {
         self.repair.get_or_insert_default()
     }
 
-    /// The last DataSN that makes sense: n bytes have at most n PDUs with data, and one without ends each sequence.
+    /// The last DataSN that makes sense: n bytes have at most n PDUs with data, and one without ends each sequence. The R2Ts of
+    /// n bytes, of which there are at most n, take numbers too if data goes both ways.
     pub(super) fn last_data_sn(&self) -> usize {
-        2 * self.buffer.len() + 16
+        2 * self.buffer.len() + self.payload.len() + 16
     }
 }
 
@@ -287,7 +291,7 @@ impl Core {
         let Some(scsi) = self.tasks.get_mut(slot).and_then(|task| task.scsi()) else { return };
         let lacks = scsi.lacks_data();
         let Some(repair) = &mut scsi.repair else {
-            return self.complete(slot, held.status, held.residual, held.sense);
+            return self.complete(slot, held.status, (held.residual, Residual::None), held.sense);
         };
         repair.damaged = None;
         let outdated = repair.snack_tag != 0 && repair.snack_tag != tag;
@@ -302,7 +306,7 @@ impl Core {
             recovery.statuses.hold(held.stat_sn);
             repair.status = Some(held);
         } else {
-            self.complete(slot, held.status, held.residual, held.sense);
+            self.complete(slot, held.status, (held.residual, Residual::None), held.sense);
         }
         self.restate(link);
     }
@@ -384,7 +388,12 @@ impl Core {
         let Some(scsi) = self.tasks.get_mut(slot).and_then(|task| task.scsi()) else { return };
         let offset = pdu.offset as usize;
         match (place, &mut scsi.repair) {
-            (Place::Next, _) => (scsi.received, scsi.data_sn) = (offset + length, scsi.data_sn.next()),
+            (Place::Next, _) => {
+                (scsi.received, scsi.data_sn) = (offset + length, scsi.data_sn.next());
+                if scsi.direction == Direction::Both {
+                    scsi.r2t_sn = scsi.data_sn;
+                }
+            }
             (Place::Missing, Some(repair)) => {
                 repair.holes.fill(pdu.data_sn, offset, length);
                 repair.asked = 0;
@@ -457,7 +466,7 @@ impl Core {
         let recovers = self.links[link].recovery.is_some();
         let Some(scsi) = self.tasks.get_mut(slot).and_then(|task| task.scsi()) else { return Ok(()) };
         let (next, absurd) = (scsi.data_sn, end.0 as usize > scsi.last_data_sn());
-        if scsi.direction != Direction::In || !end.gt(next) {
+        if !scsi.direction.reads() || !end.gt(next) {
             return Ok(());
         }
         if !recovers || absurd {
@@ -527,7 +536,7 @@ impl Core {
                 recovery.statuses.release(held.stat_sn);
             }
             self.restate(link);
-            self.complete(slot, held.status, held.residual, held.sense);
+            self.complete(slot, held.status, (held.residual, Residual::None), held.sense);
         }
     }
 

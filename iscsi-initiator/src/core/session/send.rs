@@ -102,13 +102,13 @@ impl Core {
         let header = ScsiCommand {
             immediate: false,
             fin: unasked.immediate == unasked.total,
-            read: scsi.direction == Direction::In,
-            write: scsi.direction == Direction::Out,
+            read: scsi.direction.reads(),
+            write: scsi.direction.writes(),
             attribute: scsi.attribute,
             priority: 0,
             lun,
             itt,
-            expected_length: scsi.buffer.len().max(scsi.payload.len()) as u32,
+            expected_length: if scsi.direction.writes() { scsi.payload.len() } else { scsi.buffer.len() } as u32,
             cmd_sn,
             exp_stat_sn,
             cdb: scsi.cdb,
@@ -281,11 +281,14 @@ impl Core {
     }
 }
 
-/// The additional header segment of a CDB longer than 16 bytes.
+/// The additional header segments: the end of a CDB longer than 16 bytes, and what a command that writes reads besides.
 fn extended(scsi: &Scsi) -> Vec<u8> {
     let mut ahs = Vec::new();
     if !scsi.extended_cdb.is_empty() {
         Ahs::ExtendedCdb(scsi.extended_cdb.to_vec()).encode_to(&mut ahs);
+    }
+    if scsi.direction == Direction::Both {
+        Ahs::BidiReadLength(scsi.buffer.len() as u32).encode_to(&mut ahs);
     }
     ahs
 }

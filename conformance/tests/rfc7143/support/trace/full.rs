@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use iscsi_proto::pdu::{
-    DataIn, DataOut, Header, NopOut, Numbering, Opcode, Pdu, R2t, Reject, RejectReason, ScsiCommand, TaskFunction,
+    Ahs, DataIn, DataOut, Header, NopOut, Numbering, Opcode, Pdu, R2t, Reject, RejectReason, ScsiCommand, TaskFunction,
     TaskRequest, TaskResponse, TaskResult, TextRequest, parse_ahs,
 };
 use iscsi_proto::scsi::Lun;
@@ -186,7 +186,8 @@ impl Full {
         rule!(command.write || command.fin, "a command that does not write announces data: {command:?}");
         rule!(command.priority == 0 || self.limits.level >= 2, "a priority below level 2");
         let ahs = parse_ahs(wire.ahs).map_err(|error| error.to_string())?;
-        rule!(!command.read || !command.write || !ahs.is_empty(), "both directions without a second length");
+        let second = ahs.iter().any(|ahs| matches!(ahs, Ahs::BidiReadLength(_)));
+        rule!(!command.read || !command.write || second, "both directions without a second length");
         let mut task = task(Opcode::ScsiCommand, command.cmd_sn, command.lun);
         task.length = if command.write { length } else { 0 };
         task.grants = self.unasked(command, wire.data.len())?.into_iter().collect();

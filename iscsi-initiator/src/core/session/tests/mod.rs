@@ -1,5 +1,6 @@
 //! The core against hand-made PDUs, in virtual time.
 
+mod both;
 mod links;
 mod management;
 mod numbering;
