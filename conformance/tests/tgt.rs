@@ -218,8 +218,8 @@ async fn r291_a_session_of_four_connections_outlives_one_of_them_under_load() {
     assert!(uncertain <= 16, "{uncertain}");
     let lost = events.next().await;
     assert!(matches!(lost, Some(Event::ConnectionLost { cid: 2, .. })), "{lost:?}");
-    // Now and then tgtd closes one more, where it meets a number again that it has seen: commands that the lost connection may
-    // not have brought go out once more under theirs. The session outlives that too.
+    // Now and then one more is closed; commands that the lost one may not have brought go out again under their numbers, and
+    // tgtd closes a connection that brings a number twice. The session outlives that too.
     let left = session.stats().await.unwrap().connections;
     assert!((1..=3).contains(&left), "{left}");
     session.logout().await.unwrap();
